@@ -1,0 +1,1 @@
+//! actix-web applications as a cluster.
