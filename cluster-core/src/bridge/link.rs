@@ -1,0 +1,103 @@
+//! One live link: a task that reads frames to a receiver and writes what its outbox holds, until either end breaks it.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+
+use super::outbox::Outbox;
+use crate::wire::codec::CodecError;
+use crate::wire::frame::{self, Assembler, FrameError, Header};
+
+/// Room for what one read brings: more than one whole frame, little enough for hundreds of links.
+const BUFFER: usize = 80 * 1024;
+
+/// Why a link ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Closed {
+    /// The peer closed it, or its process ended.
+    #[error("the peer closed the link")]
+    Eof,
+    /// This side closed it.
+    #[error("this side closed the link")]
+    Here,
+    /// Reading or writing failed.
+    #[error("the link failed: {0}")]
+    Io(#[source] io::Error),
+    /// The peer broke the rules of framing.
+    #[error("the peer broke the protocol: {0}")]
+    Frame(#[source] FrameError),
+    /// A message of the protocol itself cannot be read.
+    #[error("the peer broke the protocol: a message of kind {kind} cannot be read: {source}")]
+    Message {
+        /// The kind that its header names.
+        kind: u16,
+        /// What is wrong with it.
+        #[source]
+        source: CodecError,
+    },
+    /// A message speaks for another process than the one at the other end.
+    #[error("the peer broke the protocol: it speaks for another process")]
+    Impostor,
+    /// A message of a kind that the peer has no business to send.
+    #[error("the peer broke the protocol: it may not send messages of kind {0}")]
+    Forbidden(u16),
+}
+
+/// Runs a link until it ends. `receive` is called for each message, in order, in this task; its error ends the link.
+pub(crate) async fn run(
+    stream: &Arc<UnixStream>,
+    outbox: &Outbox,
+    receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
+) -> Closed {
+    tokio::select! {
+        biased;
+        closed = read_all(stream, receive) => closed,
+        error = outbox.write_all(stream) => match error.kind() {
+            io::ErrorKind::ConnectionAborted => Closed::Here,
+            io::ErrorKind::BrokenPipe => Closed::Eof,
+            _ => Closed::Io(error),
+        },
+    }
+}
+
+async fn read_all(
+    stream: &UnixStream,
+    mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
+) -> Closed {
+    let mut buffer = vec![0; BUFFER];
+    let mut filled = 0;
+    let mut assembler = Assembler::default();
+    loop {
+        if let Err(e) = stream.readable().await {
+            return Closed::Io(e);
+        }
+        match stream.try_read(&mut buffer[filled..]) {
+            Ok(0) => return Closed::Eof,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Closed::Eof,
+            Err(e) => return Closed::Io(e),
+        }
+        let mut start = 0;
+        loop {
+            match frame::cut(&buffer[start..filled]) {
+                Err(e) => return Closed::Frame(e),
+                Ok(None) => break,
+                Ok(Some((frame, used))) => {
+                    match assembler.push(frame, &mut receive) {
+                        Err(e) => return Closed::Frame(e),
+                        Ok(Some(Err(closed))) => return closed,
+                        Ok(_) => {}
+                    }
+                    start += used;
+                }
+            }
+        }
+        buffer.copy_within(start..filled, 0);
+        filled -= start;
+        // One read's worth of work per turn: HTTP shares this thread.
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,68 @@
+//! The socket on which processes of the cluster arrive: looks at the peer's user, hears its hello, hands it on.
+//!
+//! At most [`HANDSHAKES`] handshakes are under way; further connections wait in the kernel's queue, so that a peer that
+//! connects and keeps silent costs others five seconds at worst, and memory never.
+
+use std::sync::Arc;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, warn};
+
+use super::handshake::{self, HandshakeError};
+use crate::protocol::{Hello, Refused};
+use crate::sys;
+
+/// Handshakes under way at once.
+const HANDSHAKES: usize = 64;
+
+/// A process that has introduced itself and waits to be let in.
+pub(crate) struct Arrival {
+    pub(crate) hello: Hello,
+    pub(crate) stream: Arc<UnixStream>,
+}
+
+/// Accepts until it is dropped or nobody takes arrivals any more.
+pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arrival>) {
+    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                warn!(error = %e, "a link could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let arrivals = arrivals.clone();
+        actix_rt::spawn(async move {
+            match hear(&stream).await {
+                Ok(hello) => {
+                    let arrival = Arrival { hello, stream: Arc::new(stream) };
+                    if arrivals.send(arrival).await.is_err() {
+                        debug!("a link arrived after the last one was wanted");
+                    }
+                }
+                Err(HandshakeError::Refused(refused)) => {
+                    warn!(pid = pid_of(&stream), reason = %refused, "a link was refused");
+                    let _ = handshake::send(&stream, &refused).await;
+                }
+                Err(e) => warn!(pid = pid_of(&stream), error = %e, "a link broke the handshake"),
+            }
+            drop(place);
+        });
+    }
+}
+
+/// The pid that the kernel names for the other end; 0 when it has none.
+fn pid_of(stream: &UnixStream) -> i32 {
+    stream.peer_cred().ok().and_then(|c| c.pid()).unwrap_or(0)
+}
+
+async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
+    let uid = stream.peer_cred()?.uid();
+    if uid != 0 && uid != sys::process::user_id() {
+        return Err(Refused::NotOurs { uid }.into());
+    }
+    handshake::hear(stream).await
+}

@@ -1,0 +1,79 @@
+//! The link of a process to its master: made at the start, made again whenever it breaks, for as long as the process lives.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::handshake::{self, HandshakeError};
+use super::link::{self, Closed};
+use super::outbox::Outbox;
+use crate::protocol::{Hello, Welcome};
+use crate::wire::frame::Header;
+
+/// The first pause before another attempt; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause before another attempt.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How a process stands with its master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    /// Linked to the master of this pid.
+    Up { master: u32 },
+    /// Without a master since then.
+    Down { since: Instant },
+}
+
+/// A process's end of the link to its master.
+pub(crate) struct Uplink {
+    pub(crate) path: PathBuf,
+    pub(crate) hello: Hello,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+impl Uplink {
+    /// Makes the first link.
+    pub(crate) async fn connect(&self) -> Result<(Arc<tokio::net::UnixStream>, Welcome), HandshakeError> {
+        let (stream, welcome) = handshake::connect(&self.path, &self.hello).await?;
+        self.outbox.open(Arc::clone(&stream));
+        Ok((stream, welcome))
+    }
+
+    /// Runs the link, and makes it anew whenever it breaks. Ends when the outbox is closed on this side, never by itself.
+    pub(crate) async fn keep(
+        self,
+        mut stream: Arc<tokio::net::UnixStream>,
+        state: watch::Sender<LinkState>,
+        mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
+    ) {
+        loop {
+            let closed = link::run(&stream, &self.outbox, &mut receive).await;
+            if matches!(closed, Closed::Here) {
+                return;
+            }
+            let lost = self.outbox.away();
+            warn!(reason = %closed, lost_bytes = lost, "the link to the master is gone; serving on");
+            let since = Instant::now();
+            state.send_replace(LinkState::Down { since });
+            let (next, welcome) = self.again().await;
+            stream = next;
+            info!(master = welcome.pid, away_ms = since.elapsed().as_millis(), "linked to the master again");
+            state.send_replace(LinkState::Up { master: welcome.pid });
+        }
+    }
+
+    async fn again(&self) -> (Arc<tokio::net::UnixStream>, Welcome) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.connect().await {
+                Ok(linked) => return linked,
+                Err(e) => debug!(error = %e, "no link to the master yet"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Where messages of one process come together: what arrives is delivered here or sent on, what is emitted finds its link.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::RwLock;
+use tracing::debug;
+
+use super::registry::{Counters, RemoteAnswer, Registry};
+use crate::bridge::link::Closed;
+use crate::bridge::outbox::{Outbox, Refusal};
+use crate::bridge::pending::{Pending, Settled};
+use crate::id::ProcessId;
+use crate::protocol::Roster;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::frame::Header;
+use crate::wire::message::{
+    AnswerHead, AskHead, Destination, EventHead, Format, Verdict, WireMessage,
+};
+
+/// How a process reaches others.
+pub(crate) enum Routes {
+    /// There are no others.
+    Alone,
+    /// The master: a link to each.
+    Master(RwLock<HashMap<ProcessId, Arc<Outbox>>>),
+    /// Any other: one link, to the master.
+    Member(Arc<Outbox>),
+}
+
+/// The messages of one process.
+pub(crate) struct Hub {
+    pub(crate) me: ProcessId,
+    pub(crate) registry: Registry,
+    pub(crate) pending: Pending,
+    pub(crate) routes: Routes,
+    roster: RwLock<Arc<Roster>>,
+}
+
+impl Hub {
+    pub(crate) fn new(me: ProcessId, routes: Routes) -> Arc<Self> {
+        Arc::new(Hub {
+            me,
+            registry: Registry::default(),
+            pending: Pending::default(),
+            routes,
+            roster: RwLock::default(),
+        })
+    }
+
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster.read())
+    }
+
+    /// Takes a new roster; questions to processes that it no longer names end as dead.
+    pub(crate) fn set_roster(&self, roster: Roster) {
+        let roster = Arc::new(roster);
+        *self.roster.write() = Arc::clone(&roster);
+        self.pending.fail(|p| !roster.knows(p), || Settled::Refused(Verdict::Dead));
+    }
+
+    /// The link that leads to a process.
+    pub(crate) fn route(&self, to: ProcessId) -> Result<Arc<Outbox>, Refusal> {
+        match &self.routes {
+            Routes::Alone => Err(Refusal::Closed),
+            Routes::Member(uplink) => Ok(Arc::clone(uplink)),
+            Routes::Master(links) => links.read().get(&to).cloned().ok_or(Refusal::Closed),
+        }
+    }
+
+    /// In the master: a process is linked.
+    pub(crate) fn link(&self, process: ProcessId, outbox: Arc<Outbox>) {
+        if let Routes::Master(links) = &self.routes {
+            links.write().insert(process, outbox);
+        }
+    }
+
+    /// In the master: a link is gone, unless the process has another by now.
+    pub(crate) fn unlink(&self, process: ProcessId, outbox: &Arc<Outbox>) {
+        let Routes::Master(links) = &self.routes else { return };
+        let mut links = links.write();
+        if links.get(&process).is_some_and(|l| Arc::ptr_eq(l, outbox)) {
+            links.remove(&process);
+            drop(links);
+            self.pending.fail(|p| p == process, || Settled::LinkLost);
+        }
+    }
+
+    /// Takes a message from a link. `peer` is who is at its other end; the master speaks for everyone, others for themselves.
+    /// False when the message is none of the emitter's.
+    pub(crate) fn receive(
+        self: &Arc<Self>,
+        peer: ProcessId,
+        header: Header,
+        body: &[u8],
+    ) -> Result<bool, Closed> {
+        if header == EventHead::HEADER {
+            let (head, payload) = read_head::<EventHead>(body)?;
+            check(peer, head.from)?;
+            self.event(&head, header, body, payload);
+        } else if header == AskHead::HEADER {
+            let (head, payload) = read_head::<AskHead>(body)?;
+            check(peer, head.from)?;
+            self.ask(&head, header, body, payload);
+        } else if header == AnswerHead::HEADER {
+            let (head, payload) = read_head::<AnswerHead>(body)?;
+            check(peer, head.from)?;
+            self.answer(&head, header, body, payload);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn event(&self, head: &EventHead, header: Header, body: &[u8], payload: &[u8]) {
+        match (head.to, &self.routes) {
+            (Destination::Workers, Routes::Master(links)) => {
+                let roster = self.roster();
+                let links = links.read();
+                for (id, _) in &roster.active {
+                    let to = ProcessId::Worker(*id);
+                    if to == head.from {
+                        continue;
+                    }
+                    match links.get(&to) {
+                        Some(link) => self.forward(link, to, header, body),
+                        None => self.count_dropped(to, &Refusal::Closed),
+                    }
+                }
+            }
+            (Destination::One(to), Routes::Master(_)) if to != self.me => match self.route(to) {
+                Ok(link) => self.forward(&link, to, header, body),
+                Err(e) => self.count_dropped(to, &e),
+            },
+            _ => self.registry.deliver(head.from, head.tag, payload),
+        }
+    }
+
+    fn ask(self: &Arc<Self>, head: &AskHead, header: Header, body: &[u8], payload: &[u8]) {
+        if head.to != self.me {
+            let sent = self.route(head.to).and_then(|link| {
+                link.push(header, |out| {
+                    out.extend_from_slice(body);
+                    Ok(())
+                })
+            });
+            if let Err(e) = sent {
+                let verdict = match e {
+                    Refusal::Backlogged | Refusal::Unreachable => Verdict::Overloaded,
+                    _ => Verdict::Dead,
+                };
+                let answer = AnswerHead {
+                    from: head.to,
+                    to: head.from,
+                    correlation: head.correlation,
+                    verdict,
+                    format: head.tag.format,
+                };
+                self.send_answer(answer, &|_| Ok(()));
+            }
+            return;
+        }
+        let (hub, to, correlation) = (Arc::clone(self), head.from, head.correlation);
+        let answer: RemoteAnswer = Box::new(move |verdict, format, write| {
+            let head = AnswerHead { from: hub.me, to, correlation, verdict, format };
+            hub.send_answer(head, write);
+        });
+        self.registry.ask(head.from, head.tag, payload, answer);
+    }
+
+    fn send_answer(
+        &self,
+        head: AnswerHead,
+        write: &dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) {
+        let sent = self.route(head.to).and_then(|link| {
+            link.push(AnswerHead::HEADER, |out| {
+                codec::encode_into(&head, out)?;
+                write(out)
+            })
+        });
+        match sent {
+            Ok(()) => {}
+            Err(Refusal::Codec(_) | Refusal::TooLarge(_)) if head.verdict == Verdict::Answered => {
+                let head = AnswerHead { verdict: Verdict::Undecodable, ..head };
+                self.send_answer(head, &|_| Ok(()));
+            }
+            Err(e) => self.count_dropped(head.to, &e),
+        }
+    }
+
+    fn answer(&self, head: &AnswerHead, header: Header, body: &[u8], payload: &[u8]) {
+        if head.to != self.me {
+            match self.route(head.to) {
+                Ok(link) => self.forward(&link, head.to, header, body),
+                Err(e) => self.count_dropped(head.to, &e),
+            }
+            return;
+        }
+        let settled = match head.verdict {
+            Verdict::Answered => Settled::Reply(head.format, payload),
+            verdict => Settled::Refused(verdict),
+        };
+        if !self.pending.settle(head.correlation, head.from, settled) {
+            self.counters().late_answers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The format in which a payload sets out: self-describing while processes of different builds are linked.
+    pub(crate) fn format(&self) -> Format {
+        if self.roster.read().mixed_builds { Format::Json } else { Format::Bincode }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.registry.counters
+    }
+
+    fn forward(&self, link: &Outbox, to: ProcessId, header: Header, body: &[u8]) {
+        let sent = link.push(header, |out| {
+            out.extend_from_slice(body);
+            Ok(())
+        });
+        if let Err(e) = sent {
+            self.count_dropped(to, &e);
+        }
+    }
+
+    fn count_dropped(&self, to: ProcessId, why: &Refusal) {
+        self.counters().dropped.fetch_add(1, Ordering::Relaxed);
+        debug!(%to, ?why, "a message was dropped");
+    }
+}
+
+fn read_head<T: WireMessage>(body: &[u8]) -> Result<(T, &[u8]), Closed> {
+    codec::decode_head(body).map_err(|source| Closed::Message { kind: T::HEADER.kind, source })
+}
+
+/// Only the master speaks for others, as it passes their messages on.
+fn check(peer: ProcessId, from: ProcessId) -> Result<(), Closed> {
+    if peer == ProcessId::Master || peer == from { Ok(()) } else { Err(Closed::Impostor) }
+}

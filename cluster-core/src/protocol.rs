@@ -1,0 +1,408 @@
+//! What the processes of a cluster tell each other: commands go down, reports go up, operators ask.
+//!
+//! Everything here is append-only; a changed layout is a new version of its kind. Protocol *n* speaks with *n - 1*.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Generation, ProcessId, Role, WorkerId};
+use crate::wire::message::wire_message;
+
+/// The version of the protocol that this build speaks.
+pub(crate) const PROTOCOL: u16 = 1;
+/// The oldest version that it still understands.
+pub(crate) const OLDEST: u16 = 1;
+
+/// The first frame of a link, from the side that connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) protocol: u16,
+    pub(crate) build: String,
+    pub(crate) role: Role,
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) generation: Generation,
+    pub(crate) pid: u32,
+}
+wire_message!(Hello, kind 1, version 1, Control);
+
+/// The answer to a [`Hello`] that is let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    pub(crate) protocol: u16,
+    pub(crate) build: String,
+    pub(crate) pid: u32,
+    /// Who the side that connected is, to this one.
+    pub(crate) you: ProcessId,
+}
+wire_message!(Welcome, kind 2, version 1, Control);
+
+/// The answer to a [`Hello`] that is not let in. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The versions have nothing in common.
+    #[error("it speaks protocol {theirs}, this side {OLDEST} to {PROTOCOL}")]
+    Protocol {
+        /// The version that was offered.
+        theirs: u16,
+    },
+    /// The process belongs to another user.
+    #[error("it belongs to user {uid}, the cluster does not")]
+    NotOurs {
+        /// The user of the process that connected.
+        uid: u32,
+    },
+    /// The master does not know the worker, or has replaced it.
+    #[error("the master does not expect it")]
+    Unexpected,
+    /// The cluster is stopping.
+    #[error("the cluster is stopping")]
+    Stopping,
+}
+wire_message!(Refused, kind 3, version 1, Control);
+
+/// What the master tells a process. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Command {
+    /// Stop accepting, finish what there is within the time, and exit.
+    Retire { within_ms: u64 },
+    /// Stop accepting and finish what there is, but stay.
+    Pause,
+    /// Accept again.
+    Resume,
+    /// End at once.
+    Abort,
+}
+wire_message!(Command, kind 4, version 1, Control);
+
+/// What a process tells the master of itself. Append-only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// It runs its configure step and warm-up.
+    Warming,
+    /// The warm-up went well.
+    Warmed,
+    /// It serves.
+    Listening { addresses: Vec<String> },
+    /// A step of its start failed; it exits.
+    StartFailed { step: StartStep, cause: String },
+    /// It has stopped accepting and finished what it had.
+    Paused,
+    /// It accepts again.
+    Resumed,
+    /// It has begun to drain.
+    Retiring,
+    /// It is alive, and how it does.
+    Beat(Beat),
+    /// It offers a status of this name.
+    StatusOffered { name: String },
+    /// It no longer does.
+    StatusWithdrawn { name: String },
+}
+wire_message!(Report, kind 5, version 1, Control);
+
+/// The steps of a start that can fail. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StartStep {
+    /// The application's `configure`.
+    Configure,
+    /// Building the application, or its private listener.
+    Build,
+    /// The application's `warm_up`.
+    WarmUp,
+    /// Accepting on the shared sockets.
+    Listen,
+}
+
+impl fmt::Display for StartStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StartStep::Configure => "configure",
+            StartStep::Build => "building the application",
+            StartStep::WarmUp => "warm-up",
+            StartStep::Listen => "listening",
+        })
+    }
+}
+
+/// How a process does: the figures of one heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Beat {
+    /// Time since the process began, in milliseconds.
+    pub uptime_ms: u64,
+    /// Resident memory, in bytes.
+    pub rss_bytes: u64,
+    /// CPU time used so far, in milliseconds.
+    pub cpu_ms: u64,
+    /// Open file descriptors.
+    pub open_fds: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Connections open now.
+    pub live_connections: u32,
+    /// Requests answered since the start.
+    pub requests: u64,
+    /// Requests answered with a 5xx status since the start, panics among them.
+    pub errors: u64,
+    /// Requests whose handler panicked since the start.
+    pub panics: u64,
+    /// Requests per second since the last beat.
+    pub tps: f64,
+    /// Median time of a request since the last beat, in microseconds; 0 without requests.
+    pub p50_us: u64,
+    /// 99th percentile likewise.
+    pub p99_us: u64,
+}
+
+/// The workers that hear what is emitted to all, as the master last told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Roster {
+    /// Active workers, and the pid of each.
+    pub(crate) active: Vec<(WorkerId, u32)>,
+    /// Other workers that can be addressed: still warming, paused or retiring.
+    pub(crate) others: Vec<(WorkerId, u32)>,
+    /// Whether a cache manager is linked.
+    pub(crate) cache_manager: bool,
+    /// Processes of different builds are linked: payloads are to be self-describing.
+    pub(crate) mixed_builds: bool,
+}
+wire_message!(Roster, kind 9, version 1, Control);
+
+impl Roster {
+    /// The worker of this id or, where no such id is known, of this pid.
+    pub(crate) fn find(&self, number: u32) -> Option<WorkerId> {
+        let all = || self.active.iter().chain(&self.others);
+        all()
+            .find(|(id, _)| id.0 == number)
+            .or_else(|| all().find(|(_, pid)| *pid == number))
+            .map(|(id, _)| *id)
+    }
+
+    /// Whether a process can be addressed at present.
+    pub(crate) fn knows(&self, process: ProcessId) -> bool {
+        match process {
+            ProcessId::Master | ProcessId::Operator(_) => true,
+            ProcessId::CacheManager => self.cache_manager,
+            ProcessId::Worker(id) => {
+                self.active.iter().chain(&self.others).any(|(other, _)| *other == id)
+            }
+        }
+    }
+}
+
+/// What an operator asks of the master. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// The cluster as JSON.
+    Status,
+    /// Stop the cluster.
+    Stop {
+        /// How long workers may drain, in milliseconds; the cluster's own `stop-timeout` by default.
+        timeout_ms: Option<u64>,
+    },
+    /// Replace every worker, one at a time.
+    Restart {
+        /// Answer only when it is done.
+        wait: bool,
+    },
+    /// Change the number of workers.
+    Scale {
+        /// The number wanted (1 to 512).
+        workers: u32,
+    },
+    /// Stop accepting, in one worker or in all.
+    Pause {
+        /// Its id or pid; all without one.
+        worker: Option<u32>,
+        /// Also where it is the last active one.
+        force: bool,
+    },
+    /// Accept again, in one worker or in all.
+    Resume {
+        /// Its id or pid; all without one.
+        worker: Option<u32>,
+    },
+    /// Mark the node up: probes are answered by its true state again.
+    MarkUp,
+    /// Mark the node down: probes are answered with "down" until it is marked up.
+    MarkDown,
+    /// Emit an event.
+    Emit {
+        /// The stable name of the event.
+        name: String,
+        /// Its value.
+        json: String,
+        /// Whom it is told; the master's default audience where empty.
+        to: Vec<Addressee>,
+    },
+}
+
+/// Whom an operator's event is told. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Addressee {
+    /// The master.
+    Master,
+    /// All active workers.
+    Workers,
+    /// One worker, by id or pid.
+    Worker(u32),
+    /// The cache manager.
+    CacheManager,
+}
+
+/// A numbered [`Operation`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Operate {
+    pub(crate) number: u64,
+    pub(crate) operation: Operation,
+}
+wire_message!(Operate, kind 10, version 1, Data);
+
+/// The one answer to an [`Operate`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) number: u64,
+    /// JSON on success.
+    pub(crate) result: Result<String, OperationError>,
+}
+wire_message!(Outcome, kind 11, version 1, Data);
+
+/// How far a long [`Operation`] has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) number: u64,
+    pub(crate) done: u32,
+    pub(crate) of: u32,
+    pub(crate) note: String,
+}
+wire_message!(Progress, kind 12, version 1, Data);
+
+/// Why an operation was not carried out. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationError {
+    /// Something that excludes it is under way.
+    #[error("busy: {0} is under way")]
+    Busy(String),
+    /// No worker has this id or pid.
+    #[error("no worker has the id or pid {0}")]
+    NoSuchWorker(u32),
+    /// A value is out of range.
+    #[error("{what}: {value} is out of range (allowed: {allowed})")]
+    OutOfRange {
+        /// Which value.
+        what: String,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// It would leave no worker active.
+    #[error("worker {0} is the last active one (--force pauses it all the same)")]
+    LastActive(WorkerId),
+    /// The worker is in a state in which this cannot be done.
+    #[error("worker {worker} is {state}")]
+    WrongState {
+        /// Which worker.
+        worker: WorkerId,
+        /// Its state.
+        state: String,
+    },
+    /// A rolling restart gave up and kept the old workers.
+    #[error("the restart failed: {0}")]
+    RestartFailed(String),
+    /// The event could not be delivered.
+    #[error("{0}")]
+    Emit(String),
+    /// The cluster is stopping.
+    #[error("the cluster is stopping")]
+    Stopping,
+    /// ECV is disabled, so there is no mark to set.
+    #[error("ECV is disabled (--ecv.disabled)")]
+    EcvDisabled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::codec;
+    use crate::wire::message::WireMessage;
+
+    fn golden<T: WireMessage + PartialEq + fmt::Debug>(kind: u16, value: T, bytes: &[u8]) {
+        assert_eq!(T::HEADER.kind, kind);
+        let mut out = Vec::new();
+        codec::encode_into(&value, &mut out).unwrap();
+        assert_eq!(out, bytes, "the layout of kind {kind} has changed: make it a new version");
+        assert_eq!(codec::decode::<T>(bytes).unwrap(), value);
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let hello = Hello {
+            protocol: 1,
+            build: "b".into(),
+            role: Role::Worker,
+            worker: Some(WorkerId(2)),
+            generation: Generation(1),
+            pid: 9,
+        };
+        golden(1, hello, &[1, 1, b'b', 1, 1, 2, 1, 9]);
+        let you = ProcessId::Worker(WorkerId(2));
+        let welcome = Welcome { protocol: 1, build: "b".into(), pid: 8, you };
+        golden(2, welcome, &[1, 1, b'b', 8, 1, 2]);
+        golden(3, Refused::Protocol { theirs: 7 }, &[0, 7]);
+        golden(3, Refused::Stopping, &[3]);
+        golden(4, Command::Retire { within_ms: 5 }, &[0, 5]);
+        golden(4, Command::Abort, &[3]);
+        golden(5, Report::Listening { addresses: vec!["a".into()] }, &[2, 1, 1, b'a']);
+        golden(
+            5,
+            Report::StartFailed { step: StartStep::WarmUp, cause: "c".into() },
+            &[3, 2, 1, b'c'],
+        );
+        let beat = Beat { uptime_ms: 1, tps: 1.0, ..Beat::default() };
+        golden(
+            5,
+            Report::Beat(beat),
+            &[7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0],
+        );
+        let roster = Roster {
+            active: vec![(WorkerId(1), 10)],
+            others: vec![],
+            cache_manager: true,
+            mixed_builds: false,
+        };
+        golden(9, roster, &[1, 1, 10, 0, 1, 0]);
+        golden(
+            10,
+            Operate { number: 1, operation: Operation::Scale { workers: 3 } },
+            &[1, 3, 3],
+        );
+        golden(
+            11,
+            Outcome { number: 1, result: Err(OperationError::NoSuchWorker(4)) },
+            &[1, 1, 1, 4],
+        );
+        golden(
+            12,
+            Progress { number: 1, done: 1, of: 2, note: "n".into() },
+            &[1, 1, 2, 1, b'n'],
+        );
+    }
+
+    #[test]
+    fn a_worker_is_found_by_id_before_pid() {
+        let roster = Roster {
+            active: vec![(WorkerId(1), 7), (WorkerId(2), 8)],
+            others: vec![(WorkerId(7), 9)],
+            ..Roster::default()
+        };
+        assert_eq!(roster.find(7), Some(WorkerId(7)));
+        assert_eq!(roster.find(8), Some(WorkerId(2)));
+        assert_eq!(roster.find(6), None);
+    }
+}

@@ -1,0 +1,2 @@
+//! sys
+pub(crate) mod process;
