@@ -7,7 +7,7 @@ mod bridge;
 mod emitter;
 mod id;
 mod protocol;
-mod sys;
+pub mod sys;
 mod wire;
 
 pub use bridge::handshake::HandshakeError;

@@ -1,2 +1,24 @@
-//! sys
+//! The operating system: every system call and every `unsafe` block of the project lives below this module.
+//!
+//! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
+
+// Callers arrive with the master, the worker and the bridge.
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod inherit;
 pub(crate) mod process;
+mod runtime_dir;
+pub(crate) mod signal;
+pub(crate) mod socket;
+mod usage;
+
+#[cfg(test)]
+mod rerun;
+
+pub use process::Exit;
+pub use runtime_dir::{
+    Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,
+};
+pub use socket::{Address, SocketError};
+pub use usage::Usage;
+pub(crate) use usage::{memory_limit, trim_memory};
