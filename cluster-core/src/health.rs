@@ -1,0 +1,3 @@
+//! Who is well: rules over what the workers report, and over what they fail to report.
+
+mod silence;

@@ -1,0 +1,355 @@
+//! Who is to be replaced: first come, first served, one at a time, each worker at most once.
+//!
+//! The head of the queue goes through its phases: waiting → a successor starts (up to [`ATTEMPTS`] times) → the old one
+//! is dismissed → gone. Where no successor would start, the old one is kept and its entry leaves the queue.
+//!
+//! The queue holds living workers only, each once, and so is as bounded as their number.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::WorkerId;
+
+/// How many successors are tried before the old worker is kept.
+pub(crate) const ATTEMPTS: u8 = 3;
+
+/// Why a worker is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reason {
+    /// All workers are being restarted.
+    Roll,
+    /// All workers are being moved to another build.
+    Upgrade,
+    /// Somebody asked for this one.
+    Operator,
+    /// It has not been heard of.
+    Silent {
+        /// For how long, in milliseconds.
+        silent_ms: u64,
+    },
+    /// It is past its age.
+    MaxAge {
+        /// Its age, in seconds.
+        age_s: u64,
+    },
+    /// It does less than it used to, at a higher cost.
+    Degraded {
+        /// Its throughput now, in percent of its best.
+        percent_of_peak: u8,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Roll => f.write_str("rolling restart"),
+            Reason::Upgrade => f.write_str("upgrade"),
+            Reason::Operator => f.write_str("asked for by an operator"),
+            Reason::Silent { silent_ms } => write!(f, "silent for {silent_ms} ms"),
+            Reason::MaxAge { age_s } => write!(f, "too old at {age_s} s"),
+            Reason::Degraded { percent_of_peak } => {
+                write!(f, "degraded to {percent_of_peak} % of its peak")
+            }
+        }
+    }
+}
+
+/// A worker to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Which.
+    pub(crate) worker: WorkerId,
+    /// Why.
+    pub(crate) reason: Reason,
+    /// When it was queued.
+    pub(crate) since: Instant,
+}
+
+/// How far the replacement of the head is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No successor is on its way.
+    Waiting {
+        /// How many have failed; less than [`ATTEMPTS`].
+        failed: u8,
+    },
+    /// A successor has been started and does not listen yet, or the master has not looked yet.
+    Starting {
+        /// Which.
+        successor: WorkerId,
+        /// The how-manieth, from 1 to [`ATTEMPTS`].
+        attempt: u8,
+    },
+    /// The old worker has been told to go.
+    Dismissing,
+}
+
+/// How an entry left the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The worker has ended.
+    Gone,
+    /// No successor would start: the worker stays.
+    GaveUp,
+}
+
+/// The queue; see the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeathQueue {
+    entries: VecDeque<Entry>,
+    /// The phase of the first entry; means nothing while there is none.
+    phase: Phase,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Phase::Waiting { failed: 0 }
+    }
+}
+
+impl DeathQueue {
+    /// Queues a living worker; false where it is queued already, and then its first reason stands.
+    pub(crate) fn push(&mut self, worker: WorkerId, reason: Reason, now: Instant) -> bool {
+        if self.contains(worker) {
+            return false;
+        }
+        self.entries.push_back(Entry {
+            worker,
+            reason,
+            since: now,
+        });
+        true
+    }
+
+    /// The entry whose turn it is, and how far it is.
+    pub(crate) fn head(&self) -> Option<(&Entry, Phase)> {
+        self.entries.front().map(|entry| (entry, self.phase))
+    }
+
+    /// The worker that a starting successor will replace.
+    pub(crate) fn being_replaced(&self) -> Option<WorkerId> {
+        match self.head()? {
+            (entry, Phase::Starting { .. }) => Some(entry.worker),
+            _ => None,
+        }
+    }
+
+    /// All entries, the head first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Whether the worker is queued.
+    pub(crate) fn contains(&self, worker: WorkerId) -> bool {
+        self.entries.iter().any(|entry| entry.worker == worker)
+    }
+
+    /// How many are queued.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nobody is queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A successor of the head has been started. Without effect unless the head waits for one.
+    pub(crate) fn started(&mut self, successor: WorkerId) {
+        if let (false, Phase::Waiting { failed }) = (self.entries.is_empty(), self.phase) {
+            self.phase = Phase::Starting {
+                successor,
+                attempt: failed + 1,
+            };
+        }
+    }
+
+    /// A worker will never serve. Says how the head's entry ended, if this was the last successor to be tried for it.
+    pub(crate) fn successor_failed(&mut self, worker: WorkerId) -> Option<(Entry, Outcome)> {
+        match self.phase {
+            Phase::Starting { successor, attempt } if successor == worker => {
+                if attempt < ATTEMPTS {
+                    self.phase = Phase::Waiting { failed: attempt };
+                    return None;
+                }
+                self.take(0).map(|entry| (entry, Outcome::GaveUp))
+            }
+            _ => None,
+        }
+    }
+
+    /// A worker has been told to go, be it as the head, as a successor that is no longer wanted, or as one too many.
+    pub(crate) fn dismissed(&mut self, worker: WorkerId) {
+        match (self.position(worker), self.phase) {
+            (Some(0), _) => self.phase = Phase::Dismissing,
+            // It needs no successor, and nobody has to wait for its end.
+            (Some(place), _) => {
+                self.take(place);
+            }
+            (None, Phase::Starting { successor, attempt }) if successor == worker => {
+                self.phase = Phase::Waiting {
+                    failed: attempt - 1,
+                };
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// A worker has ended, in whatever way. Says which entry left the queue by it.
+    pub(crate) fn gone(&mut self, worker: WorkerId) -> Option<(Entry, Outcome)> {
+        match self.position(worker) {
+            Some(place) => self.take(place).map(|entry| (entry, Outcome::Gone)),
+            None => self.successor_failed(worker),
+        }
+    }
+
+    /// Drops the entries of one reason for which nothing has been begun; says whose.
+    pub(crate) fn abandon(&mut self, reason: &Reason) -> Vec<WorkerId> {
+        let begun = !matches!(self.phase, Phase::Waiting { failed: 0 });
+        let mut place = 0;
+        let mut dropped = Vec::new();
+        self.entries.retain(|entry| {
+            let keep = entry.reason != *reason || (place == 0 && begun);
+            place += 1;
+            if !keep {
+                dropped.push(entry.worker);
+            }
+            keep
+        });
+        dropped
+    }
+
+    fn position(&self, worker: WorkerId) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.worker == worker)
+    }
+
+    fn take(&mut self, place: usize) -> Option<Entry> {
+        if place == 0 {
+            self.phase = Phase::default();
+        }
+        self.entries.remove(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn w(id: u32) -> WorkerId {
+        WorkerId(id)
+    }
+
+    fn queue(ids: &[u32]) -> DeathQueue {
+        let mut queue = DeathQueue::default();
+        for id in ids {
+            assert!(queue.push(w(*id), Reason::Roll, Instant::now()));
+        }
+        queue
+    }
+
+    fn order(queue: &DeathQueue) -> Vec<u32> {
+        queue.iter().map(|entry| entry.worker.0).collect()
+    }
+
+    #[test]
+    fn first_come_first_served_and_nobody_twice() {
+        let mut queue = queue(&[3, 1, 2]);
+        assert!(!queue.push(w(1), Reason::Operator, Instant::now()));
+        assert_eq!(order(&queue), [3, 1, 2]);
+        assert_eq!(queue.iter().nth(1).unwrap().reason, Reason::Roll);
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn the_head_goes_through_its_phases() {
+        let mut queue = queue(&[1, 2]);
+        queue.started(w(3));
+        assert_eq!(queue.being_replaced(), Some(w(1)));
+        queue.dismissed(w(1));
+        assert_eq!(queue.head().unwrap().1, Phase::Dismissing);
+        assert_eq!(queue.being_replaced(), None);
+        let (entry, outcome) = queue.gone(w(1)).unwrap();
+        assert_eq!((entry.worker, outcome), (w(1), Outcome::Gone));
+        let (entry, phase) = queue.head().unwrap();
+        assert_eq!((entry.worker, phase), (w(2), Phase::Waiting { failed: 0 }));
+    }
+
+    #[test]
+    fn the_third_failure_keeps_the_old_one() {
+        let mut queue = queue(&[1, 2]);
+        for attempt in 1..=ATTEMPTS {
+            let successor = w(10 + u32::from(attempt));
+            queue.started(successor);
+            assert_eq!(
+                queue.head().unwrap().1,
+                Phase::Starting { successor, attempt }
+            );
+            let ended = queue.successor_failed(successor);
+            assert_eq!(ended.is_some(), attempt == ATTEMPTS);
+            if let Some((entry, outcome)) = ended {
+                assert_eq!((entry.worker, outcome), (w(1), Outcome::GaveUp));
+            }
+            // Its death, after its failure, is not another failure.
+            assert_eq!(queue.gone(successor), None);
+        }
+        assert_eq!(order(&queue), [2]);
+        assert_eq!(queue.head().unwrap().1, Phase::Waiting { failed: 0 });
+    }
+
+    #[test]
+    fn a_successor_called_off_is_no_failure() {
+        let mut queue = queue(&[1]);
+        queue.started(w(2));
+        queue.successor_failed(w(2));
+        queue.started(w(3));
+        queue.dismissed(w(3));
+        assert_eq!(queue.head().unwrap().1, Phase::Waiting { failed: 1 });
+    }
+
+    #[test]
+    fn a_death_takes_the_entry_out_wherever_it_stands() {
+        let mut queue = queue(&[1, 2, 3]);
+        queue.started(w(4));
+        assert_eq!(queue.gone(w(2)).unwrap().0.worker, w(2));
+        assert_eq!(queue.being_replaced(), Some(w(1)));
+        queue.gone(w(1));
+        assert_eq!(order(&queue), [3]);
+        // The successor of one that died meanwhile is nobody's successor any more.
+        assert_eq!(queue.gone(w(4)), None);
+        assert_eq!(queue.head().unwrap().1, Phase::Waiting { failed: 0 });
+    }
+
+    #[test]
+    fn one_too_many_leaves_at_once_unless_it_is_the_head() {
+        let mut queue = queue(&[1, 2, 3]);
+        queue.dismissed(w(2));
+        assert_eq!(order(&queue), [1, 3]);
+        queue.dismissed(w(1));
+        assert_eq!(order(&queue), [1, 3]);
+    }
+
+    #[test]
+    fn abandoning_spares_other_reasons_and_what_is_begun() {
+        let mut queue = queue(&[1, 2]);
+        queue.push(w(3), Reason::MaxAge { age_s: 9 }, Instant::now());
+        queue.push(w(4), Reason::Roll, Instant::now());
+        queue.started(w(5));
+        assert_eq!(queue.abandon(&Reason::Roll), [w(2), w(4)]);
+        assert_eq!(order(&queue), [1, 3]);
+        assert_eq!(queue.being_replaced(), Some(w(1)));
+    }
+
+    #[test]
+    fn a_reason_says_what_and_how_much() {
+        let reason = Reason::Silent { silent_ms: 180_000 };
+        assert_eq!(reason.to_string(), "silent for 180000 ms");
+        assert_eq!(
+            serde_json::to_string(&reason).unwrap(),
+            r#"{"silent":{"silent_ms":180000}}"#
+        );
+    }
+}
