@@ -1,1 +1,124 @@
-//! The derives of cluster.
+//! The derives of cluster, and its `main` attribute.
+//!
+//! Each works in three steps, a file each: *parse* reads what is written, *validate* judges it and names every fault
+//! at its place, *expand* writes the implementations and can no longer fail.
+
+mod faults;
+mod fingerprint;
+mod handler_actor;
+mod kind_name;
+mod main_function;
+mod message;
+mod root;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct or enum an event: a value told to other processes, which nobody answers.
+///
+/// Expands to `actix::Message` (with the result `()`), `Event`, and `HandledBy` for every actor with a matching
+/// `actix::Handler`. The type must also be `Serialize + DeserializeOwned + Clone + Send + Sync`, and takes no generic
+/// parameters.
+///
+/// The event is known to other processes by its type's identifier, or by the name given with
+/// `#[event(name = "..")]`: 1 to 64 bytes of `A-Z a-z 0-9 . _ : -`. Its fingerprint covers the names, types and serde
+/// attributes of its own fields and variants, so that processes of different builds notice a changed layout; a change
+/// *inside* a field's type is not seen.
+///
+/// ```
+/// use cluster_core::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize, Event)]
+/// #[event(name = "prices.changed")]
+/// struct PriceChanged {
+///     sku: String,
+///     cents: u64,
+/// }
+///
+/// assert_eq!(PriceChanged::KIND.name, "prices.changed");
+/// ```
+#[proc_macro_derive(Event, attributes(event))]
+pub fn event(input: TokenStream) -> TokenStream {
+    expand(input, message::event)
+}
+
+/// Makes a struct or enum a request: a value sent to another process, which answers it.
+///
+/// `#[reply(TYPE)]` names the type of the answer and is required. Expands to `actix::Message` (with that type as its
+/// result), `Request`, and `HandledBy` for every actor with a matching `actix::Handler`. The type must also be
+/// `Serialize + DeserializeOwned + Send + Sync`, and takes no generic parameters.
+///
+/// The name, `#[request(name = "..")]`, and the fingerprint are those of [`Event`](macro@Event); the fingerprint also
+/// covers the reply's type.
+///
+/// ```
+/// use cluster_core::Request;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, Request)]
+/// #[reply(Option<u64>)]
+/// struct PriceOf {
+///     sku: String,
+/// }
+///
+/// assert_eq!(PriceOf::KIND.name, "PriceOf");
+/// ```
+#[proc_macro_derive(Request, attributes(request, reply))]
+pub fn request(input: TokenStream) -> TokenStream {
+    expand(input, message::request)
+}
+
+/// Makes an actix actor reachable from every process of the cluster, for the messages listed in `#[handles(..)]`.
+///
+/// Each listed type derives [`Event`](macro@Event) or [`Request`](macro@Request), and the actor implements
+/// `actix::Handler` for it. Expands to `HandlerActor`, the handler through which the cluster delivers, and
+/// `actix::Actor` with a plain `actix::Context`. Give `#[handler_actor(custom)]` to write `impl Actor` yourself, for
+/// the sake of `started` or `stopped`; its context must be `actix::Context<Self>` all the same.
+///
+/// ```
+/// use actix::{Context, Handler};
+/// use cluster_core::{Event, HandlerActor};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize, Event)]
+/// struct Tick;
+///
+/// #[derive(HandlerActor)]
+/// #[handles(Tick)]
+/// struct Clock(u64);
+///
+/// impl Handler<Tick> for Clock {
+///     type Result = ();
+///
+///     fn handle(&mut self, _: Tick, _: &mut Context<Self>) {
+///         self.0 += 1;
+///     }
+/// }
+/// ```
+#[proc_macro_derive(HandlerActor, attributes(handles, handler_actor))]
+pub fn handler_actor(input: TokenStream) -> TokenStream {
+    expand(input, handler_actor::handler_actor)
+}
+
+/// Turns `async fn main` into the entry of every process of the cluster, whatever its role.
+///
+/// The function takes no arguments and returns nothing or a `Result`. An error becomes one line on stderr and a
+/// non-zero exit code.
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let arguments = arguments.into();
+    expand(item, |item, root| {
+        main_function::main_function(arguments, item, root)
+    })
+}
+
+/// Finds the crate's paths, expands, and turns an error into `compile_error!` at its place.
+fn expand<I: syn::parse::Parse>(
+    input: TokenStream,
+    expansion: impl FnOnce(I, &syn::Path) -> syn::Result<proc_macro2::TokenStream>,
+) -> TokenStream {
+    syn::parse(input)
+        .and_then(|input| expansion(input, &root::private_module()?))
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}

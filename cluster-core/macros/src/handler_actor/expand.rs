@@ -1,0 +1,47 @@
+//! Writes the implementations of a handler actor.
+
+use super::validate::HandlerActor;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Path, spanned::Spanned};
+
+pub(super) fn handler_actor(actor: &HandlerActor, root: &Path) -> TokenStream {
+    let HandlerActor {
+        ident,
+        messages,
+        custom,
+    } = actor;
+    let implementation = (!custom).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #root::actix::Actor for #ident {
+                type Context = #root::actix::Context<Self>;
+            }
+        }
+    });
+    // Each under its own entry's span: a message that cannot be bound is underlined in the list.
+    let bindings = messages.iter().map(|message| {
+        quote_spanned! {message.span()=>
+            <#message as #root::HandledBy<Self>>::bind(binder);
+        }
+    });
+    quote! {
+        #implementation
+
+        #[automatically_derived]
+        impl #root::HandlerActor for #ident {
+            fn bind(binder: &mut #root::Binder<Self>) {
+                #(#bindings)*
+            }
+        }
+
+        #[automatically_derived]
+        impl #root::actix::Handler<#root::Batch<Self>> for #ident {
+            type Result = ();
+
+            fn handle(&mut self, batch: #root::Batch<Self>, ctx: &mut <Self as #root::actix::Actor>::Context) {
+                #root::Batch::<Self>::run(batch, self, ctx)
+            }
+        }
+    }
+}
