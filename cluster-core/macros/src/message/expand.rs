@@ -51,15 +51,14 @@ pub(super) fn request(request: &Request, root: &Path) -> TokenStream {
     }
 }
 
-/// `do_not_recommend`: an actor that lists the message but does not handle it is told so in `HandledBy`'s words, rather
-/// than shown the bounds of this implementation.
+/// The bound is `Handles` rather than `actix::Handler`: an actor that lists the message but does not handle it is told so
+/// in our words. (`do_not_recommend` on this implementation would do, but not beside an application's `mod diagnostic`.)
 fn handled_by(ident: &Ident, root: &Path, method: &TokenStream) -> TokenStream {
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl<__Actor> #root::HandledBy<__Actor> for #ident
         where
-            __Actor: #root::HandlerActor + #root::actix::Handler<Self>,
+            __Actor: #root::HandlerActor + #root::Handles<Self>,
         {
             fn bind(binder: &mut #root::Binder<__Actor>) {
                 #root::Binder::<__Actor>::#method::<Self>(binder)
