@@ -1,0 +1,5 @@
+//! Typed messages between processes.
+
+mod message;
+
+pub use message::{Batch, Binder, Event, HandledBy, HandlerActor, Handles, Kind, Request};
