@@ -51,14 +51,12 @@ pub(super) fn request(request: &Request, root: &Path) -> TokenStream {
     }
 }
 
-/// The bound is `Handles` rather than `actix::Handler`: an actor that lists the message but does not handle it is told so
-/// in our words. (`do_not_recommend` on this implementation would do, but not beside an application's `mod diagnostic`.)
 fn handled_by(ident: &Ident, root: &Path, method: &TokenStream) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl<__Actor> #root::HandledBy<__Actor> for #ident
         where
-            __Actor: #root::HandlerActor + #root::Handles<Self>,
+            __Actor: #root::HandlerActor + #root::actix::Handler<Self>,
         {
             fn bind(binder: &mut #root::Binder<__Actor>) {
                 #root::Binder::<__Actor>::#method::<Self>(binder)

@@ -27,7 +27,9 @@ pub(super) struct Request {
 pub(super) fn event(input: &DeriveInput, written: &Written, faults: &mut Faults) -> Option<Event> {
     let name = name(input, written, faults);
     strangers(written, faults);
-    expandable(input, faults).then(|| Event {
+    // What looks like a request is left to that derive, lest the two be in conflict as well.
+    let expandable = expandable(input, faults) && written.strangers.is_empty();
+    expandable.then(|| Event {
         ident: input.ident.clone(),
         name,
         fingerprint: fingerprint::of_message(input, None),
