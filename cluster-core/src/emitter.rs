@@ -2,4 +2,4 @@
 
 mod message;
 
-pub use message::{Batch, Binder, Event, HandledBy, HandlerActor, Handles, Kind, Request};
+pub use message::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Listed, Request};

@@ -11,13 +11,14 @@ mod emitter;
 mod id;
 
 pub use cluster_macros::{Event, HandlerActor, Request, main};
-pub use emitter::{Batch, Binder, Event, HandledBy, HandlerActor, Handles, Kind, Request};
+pub use emitter::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Request};
 pub use id::{Generation, ProcessId, Role, WorkerId};
 
 /// What the derives expand to; no part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::{Batch, Binder, Event, HandledBy, HandlerActor, Handles, Kind, Request};
+    pub use crate::emitter::Listed;
+    pub use crate::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Request};
     pub use actix;
 
     /// Runs the main function to its end.

@@ -73,26 +73,29 @@ pub trait HandlerActor: Actor<Context = Context<Self>> + Handler<Batch<Self>> {
     fn bind(binder: &mut Binder<Self>);
 }
 
-/// An actor that handles `M`: `actix::Handler`, with an error of its own where that is missing.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not handle `{M}`",
-    label = "`{Self}` has no handler for this message",
-    note = "add `impl actix::Handler<{M}> for {Self}`, or take `{M}` out of `#[handles(..)]`"
-)]
-pub trait Handles<M: Message>: Handler<M> {}
-
-#[diagnostic::do_not_recommend]
-impl<A: Handler<M>, M: Message> Handles<M> for A {}
-
-/// A message that the actor `A` handles.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a message between processes",
-    label = "neither an event nor a request",
-    note = "derive `Event` or `Request` for `{Self}`"
-)]
+/// A message that the actor `A` handles; derived.
 pub trait HandledBy<A: HandlerActor> {
     /// Makes itself known to `binder`.
     fn bind(binder: &mut Binder<A>);
+}
+
+/// A message that stands in the `#[handles(..)]` of the actor `A`: `HandledBy`, with an error that says what is missing
+/// rather than which other messages there are.
+#[diagnostic::on_unimplemented(
+    message = "`{A}` cannot handle `{Self}`",
+    label = "listed here, but not a message that `{A}` handles",
+    note = "`{Self}` must derive `Event` or `Request`, and there must be an `impl actix::Handler<{Self}> for {A}`"
+)]
+pub trait Listed<A: HandlerActor> {
+    /// Makes itself known to `binder`.
+    fn bind(binder: &mut Binder<A>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: HandlerActor, M: HandledBy<A>> Listed<A> for M {
+    fn bind(binder: &mut Binder<A>) {
+        <M as HandledBy<A>>::bind(binder);
+    }
 }
 
 /// Collects the kinds that an actor handles.
