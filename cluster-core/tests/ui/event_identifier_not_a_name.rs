@@ -1,0 +1,7 @@
+use cluster_core::Event;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Serialize, Deserialize, Event)]
+struct PrixChangé;
+
+fn main() {}

@@ -1,0 +1,7 @@
+use cluster_core::HandlerActor;
+
+#[derive(HandlerActor)]
+#[handles()]
+struct Prices;
+
+fn main() {}

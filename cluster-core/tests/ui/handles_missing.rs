@@ -1,0 +1,6 @@
+use cluster_core::HandlerActor;
+
+#[derive(HandlerActor)]
+struct Prices;
+
+fn main() {}

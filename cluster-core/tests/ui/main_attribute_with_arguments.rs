@@ -1,0 +1,2 @@
+#[cluster_core::main(workers = 4)]
+async fn main() {}

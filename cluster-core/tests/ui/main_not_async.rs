@@ -1,0 +1,2 @@
+#[cluster_core::main]
+fn main() {}

@@ -1,0 +1,4 @@
+#[cluster_core::main]
+async fn start() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[cluster_core::main]
+async fn main(port: u16) {}
