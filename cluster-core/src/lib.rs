@@ -5,8 +5,11 @@ extern crate self as cluster_core;
 
 mod bridge;
 mod emitter;
+mod health;
 mod id;
+mod master;
 mod protocol;
+mod status;
 pub mod sys;
 mod wire;
 
@@ -19,12 +22,14 @@ pub use emitter::{
 };
 pub use id::{Generation, ProcessId, Role, WorkerId};
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
+pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use wire::codec::CodecError;
 pub use wire::frame::FrameError;
 
 /// What derived code names; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::emitter::handler::Listed;
     pub use crate::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Request};
     pub use actix;
 }

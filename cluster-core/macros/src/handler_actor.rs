@@ -5,14 +5,18 @@ mod parse;
 mod validate;
 
 use proc_macro2::TokenStream;
-use syn::{DeriveInput, Path, Result};
+use syn::{DeriveInput, Path};
 
-pub(crate) fn handler_actor(input: DeriveInput, root: &Path) -> Result<TokenStream> {
-    let written = parse::attributes(&input)?;
-    Ok(expand::handler_actor(
-        &validate::handler_actor(&input, written)?,
-        root,
-    ))
+use crate::faults::Faults;
+
+pub(crate) fn handler_actor(
+    input: &DeriveInput,
+    root: &Path,
+    faults: &mut Faults,
+) -> Option<TokenStream> {
+    let written = parse::attributes(input, faults);
+    let actor = validate::handler_actor(input, &written, faults)?;
+    Some(expand::handler_actor(&actor, root))
 }
 
 #[cfg(test)]
@@ -20,53 +24,50 @@ mod tests {
     use super::*;
     use syn::parse_quote;
 
-    fn expansion(input: DeriveInput) -> String {
-        handler_actor(input, &parse_quote!(::root))
-            .unwrap()
-            .to_string()
+    fn derived(input: DeriveInput) -> (String, Vec<String>) {
+        let mut faults = Faults::default();
+        let expansion = handler_actor(&input, &parse_quote!(::root), &mut faults);
+        (expansion.unwrap_or_default().to_string(), faults.messages())
     }
 
     #[test]
     fn a_custom_actor_is_left_to_its_author() {
         let actor = "impl :: root :: actix :: Actor for";
         assert!(
-            expansion(parse_quote!(
+            derived(parse_quote!(
                 #[handles(A)]
                 struct X;
             ))
+            .0
             .contains(actor)
         );
-        assert!(
-            !expansion(parse_quote!(
-                #[handles(A)]
-                #[handler_actor(custom)]
-                struct X;
-            ))
-            .contains(actor)
+        let custom = parse_quote!(
+            #[handles(A)]
+            #[handler_actor(custom)]
+            struct X;
         );
+        assert!(!derived(custom).0.contains(actor));
     }
 
     #[test]
     fn messages_are_bound_in_the_order_listed() {
-        let expansion = expansion(parse_quote!(
+        let (expansion, faults) = derived(parse_quote!(
             #[handles(B, a::A)]
             enum X {}
         ));
         let first = expansion.find("< B as").expect("B is bound");
         let second = expansion.find("< a :: A as").expect("a::A is bound");
         assert!(first < second, "{expansion}");
+        assert_eq!(faults, [""; 0]);
     }
 
     #[test]
-    fn a_message_is_the_same_whatever_its_whitespace() {
-        let error = handler_actor(
-            parse_quote!(
-                #[handles(m::A, m::A)]
-                struct X;
-            ),
-            &parse_quote!(::root),
-        )
-        .unwrap_err();
-        assert_eq!(error.to_string(), "this message is listed twice");
+    fn a_message_listed_twice_is_bound_once() {
+        let (expansion, faults) = derived(parse_quote!(
+            #[handles(m::A, m::A)]
+            struct X;
+        ));
+        assert_eq!(faults, ["this message is listed twice"]);
+        assert_eq!(expansion.matches("< m :: A as").count(), 1);
     }
 }

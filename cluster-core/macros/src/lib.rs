@@ -11,7 +11,11 @@ mod main_function;
 mod message;
 mod root;
 
+use faults::Faults;
 use proc_macro::TokenStream;
+use quote::ToTokens;
+use syn::Path;
+use syn::parse::Parse;
 
 /// Makes a struct or enum an event: a value told to other processes, which nobody answers.
 ///
@@ -107,18 +111,22 @@ pub fn handler_actor(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = arguments.into();
-    expand(item, |item, root| {
-        main_function::main_function(arguments, item, root)
+    expand(item, |item, root, faults| {
+        main_function::main_function(&arguments, item, root, faults)
     })
 }
 
-/// Finds the crate's paths, expands, and turns an error into `compile_error!` at its place.
-fn expand<I: syn::parse::Parse>(
+/// Parses, finds the cluster's crate, expands, and puts the faults beside what could be expanded all the same.
+fn expand<I: Parse, T: ToTokens>(
     input: TokenStream,
-    expansion: impl FnOnce(I, &syn::Path) -> syn::Result<proc_macro2::TokenStream>,
+    expansion: impl FnOnce(&I, &Path, &mut Faults) -> T,
 ) -> TokenStream {
-    syn::parse(input)
-        .and_then(|input| expansion(input, &root::private_module()?))
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    let mut faults = Faults::default();
+    let parsed = syn::parse(input).and_then(|input| Ok((input, root::private_module()?)));
+    let expanded = faults
+        .sound(parsed)
+        .map(|(input, root)| expansion(&input, &root, &mut faults));
+    let mut tokens = faults.into_compile_errors();
+    expanded.to_tokens(&mut tokens);
+    tokens.into()
 }

@@ -4,15 +4,21 @@ mod expand;
 mod validate;
 
 use proc_macro2::TokenStream;
-use syn::{ItemFn, Path, Result};
+use syn::{ItemFn, Path};
+
+use crate::faults::Faults;
 
 pub(crate) fn main_function(
-    arguments: TokenStream,
-    function: ItemFn,
+    arguments: &TokenStream,
+    function: &ItemFn,
     root: &Path,
-) -> Result<TokenStream> {
-    validate::main_function(&arguments, &function)?;
-    Ok(expand::main_function(function, root))
+    faults: &mut Faults,
+) -> TokenStream {
+    if validate::main_function(arguments, function, faults) {
+        expand::main_function(function, root)
+    } else {
+        expand::empty(function)
+    }
 }
 
 #[cfg(test)]
@@ -22,41 +28,35 @@ mod tests {
 
     #[test]
     fn attributes_stay_on_the_outer_function() {
-        let expansion = main_function(
-            TokenStream::new(),
-            parse_quote!(
-                #[allow(dead_code)]
-                async fn main() {}
-            ),
-            &parse_quote!(::root),
-        )
-        .unwrap()
-        .to_string();
+        let mut faults = Faults::default();
+        let function = parse_quote!(
+            #[allow(dead_code)]
+            pub async fn main() {}
+        );
+        let root = parse_quote!(::root);
+        let expansion =
+            main_function(&TokenStream::new(), &function, &root, &mut faults).to_string();
+        let signature = "# [allow (dead_code)] pub fn main () -> :: std :: process :: ExitCode";
+        assert!(expansion.starts_with(signature), "{expansion}");
         assert!(
-            expansion
-                .starts_with("# [allow (dead_code)] fn main () -> :: std :: process :: ExitCode"),
+            expansion.contains("{ async fn main () { } :: root :: run_main"),
             "{expansion}"
         );
-        assert!(
-            expansion.contains(":: root :: run_main (main ())"),
-            "{expansion}"
-        );
+        assert_eq!(faults.messages(), [""; 0]);
     }
 
     #[test]
     fn every_fault_is_reported_at_once() {
-        let error = main_function(
-            "worker".parse().unwrap(),
-            parse_quote!(
-                unsafe extern "C" fn start<T>(t: T)
-                where
-                    T: Copy,
-                {
-                }
-            ),
-            &parse_quote!(::root),
-        )
-        .unwrap_err();
-        assert_eq!(error.into_iter().count(), 8);
+        let mut faults = Faults::default();
+        let function = parse_quote!(
+            const unsafe extern "C" fn start<T>(t: T)
+            where
+                T: Copy,
+            {
+            }
+        );
+        let arguments = "worker".parse().unwrap();
+        main_function(&arguments, &function, &parse_quote!(::root), &mut faults);
+        assert_eq!(faults.messages().len(), 9, "{:#?}", faults.messages());
     }
 }

@@ -44,8 +44,9 @@ const BATCH: usize = 256;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler actor",
-    label = "needs `#[derive(HandlerActor)]` and `#[handles(..)]`"
+    message = "`{Self}` is not a handler actor",
+    label = "not a handler actor",
+    note = "add `#[derive(HandlerActor)]` and `#[handles(..)]` to `{Self}`"
 )]
 pub trait HandlerActor: Actor<Context = Context<Self>> + Handler<Batch<Self>> {
     /// Binds each message that the actor handles.
@@ -53,13 +54,28 @@ pub trait HandlerActor: Actor<Context = Context<Self>> + Handler<Batch<Self>> {
 }
 
 /// A message that an actor can be bound to; derived with [`Event`] and [`Request`].
-#[diagnostic::on_unimplemented(
-    message = "`{A}` does not handle `{Self}`",
-    label = "needs `impl Handler<{Self}> for {A}`, and `{Self}` to be an `Event` or a `Request`"
-)]
 pub trait HandledBy<A: HandlerActor> {
     /// Binds the actor to the message.
     fn bind(binder: &mut Binder<A>);
+}
+
+/// A message that stands in the `#[handles(..)]` of the actor `A`: [`HandledBy`], with an error that says what is missing
+/// rather than which other messages there are.
+#[diagnostic::on_unimplemented(
+    message = "`{A}` cannot handle `{Self}`",
+    label = "listed here, but not a message that `{A}` handles",
+    note = "`{Self}` must derive `Event` or `Request`, and there must be an `impl actix::Handler<{Self}> for {A}`"
+)]
+pub trait Listed<A: HandlerActor> {
+    /// Binds the actor to the message.
+    fn bind(binder: &mut Binder<A>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: HandlerActor, M: HandledBy<A>> Listed<A> for M {
+    fn bind(binder: &mut Binder<A>) {
+        <M as HandledBy<A>>::bind(binder);
+    }
 }
 
 type Job<A> = Box<dyn FnOnce(&mut A, &mut Context<A>) + Send>;

@@ -47,8 +47,9 @@ impl Kind {
 /// assert_eq!(PriceChanged::KIND.name, "prices.changed");
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no event",
-    label = "needs `#[derive(Clone, Serialize, Deserialize, Event)]`"
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "add `#[derive(Clone, Serialize, Deserialize, Event)]` to `{Self}`"
 )]
 pub trait Event:
     actix::Message<Result = ()> + Serialize + DeserializeOwned + Clone + Send + Sync + 'static
@@ -70,8 +71,9 @@ pub trait Event:
 /// assert_eq!(PriceOf::KIND.name, "PriceOf");
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no request",
-    label = "needs `#[derive(Serialize, Deserialize, Request)]` and `#[reply(..)]`"
+    message = "`{Self}` is not a request",
+    label = "not a request",
+    note = "add `#[derive(Serialize, Deserialize, Request)]` and `#[reply(TYPE)]` to `{Self}`"
 )]
 pub trait Request:
     actix::Message<Result = <Self as Request>::Reply> + Serialize + DeserializeOwned + Send + Sync + 'static

@@ -1,65 +1,58 @@
-//! Judges the function, and names every fault at its place.
+//! Judges the function, and reports every fault at its place.
 
-use crate::faults;
 use proc_macro2::TokenStream;
-use syn::{Error, ItemFn, Result};
+use syn::{ItemFn, Safety};
 
-pub(super) fn main_function(arguments: &TokenStream, function: &ItemFn) -> Result<()> {
+use crate::faults::Faults;
+
+/// Whether the function can be the main function.
+pub(super) fn main_function(
+    arguments: &TokenStream,
+    function: &ItemFn,
+    faults: &mut Faults,
+) -> bool {
     let signature = &function.sig;
-    let mut faults = Vec::new();
     if !arguments.is_empty() {
-        faults.push(Error::new_spanned(
+        faults.under(
             arguments,
-            "`main` takes no arguments: options come from `Options::load()`",
-        ));
+            "`main` takes no arguments: give options to the application",
+        );
     }
     if signature.asyncness.is_none() {
-        faults.push(Error::new(
+        faults.at(
             signature.fn_token.span,
             "the main function must be async: `async fn main()`",
-        ));
+        );
     }
     if let Some(token) = &signature.constness {
-        faults.push(Error::new(token.span, "the main function cannot be const"));
+        faults.at(token.span, "the main function cannot be const");
     }
-    if let syn::Safety::Unsafe(token) = &signature.safety {
-        faults.push(Error::new(token.span, "the main function cannot be unsafe"));
+    if let Safety::Unsafe(token) = &signature.safety {
+        faults.at(token.span, "the main function cannot be unsafe");
     }
     if let Some(abi) = &signature.abi {
-        faults.push(Error::new_spanned(
-            abi,
-            "the main function cannot be extern",
-        ));
+        faults.under(abi, "the main function cannot be extern");
     }
     if signature.ident != "main" {
-        faults.push(Error::new(
+        faults.at(
             signature.ident.span(),
             "only the program's `main` can be the main function",
-        ));
+        );
     }
     if !signature.generics.params.is_empty() {
-        faults.push(Error::new_spanned(
+        faults.under(
             &signature.generics.params,
             "the main function cannot be generic",
-        ));
+        );
     }
     if let Some(clause) = &signature.generics.where_clause {
-        faults.push(Error::new_spanned(
-            clause,
-            "the main function cannot have a where clause",
-        ));
+        faults.under(clause, "the main function cannot have a where clause");
     }
     if !signature.inputs.is_empty() {
-        faults.push(Error::new_spanned(
-            &signature.inputs,
-            "the main function takes no arguments",
-        ));
+        faults.under(&signature.inputs, "the main function takes no arguments");
     }
     if let Some(variadic) = &signature.variadic {
-        faults.push(Error::new_spanned(
-            variadic,
-            "the main function takes no arguments",
-        ));
+        faults.under(variadic, "the main function takes no arguments");
     }
-    faults::all(faults)
+    faults.is_empty()
 }

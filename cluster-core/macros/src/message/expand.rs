@@ -51,12 +51,9 @@ pub(super) fn request(request: &Request, root: &Path) -> TokenStream {
     }
 }
 
-/// `do_not_recommend`: an actor that lists the message but does not handle it is told so in `HandledBy`'s words, rather
-/// than shown the bounds of this implementation.
 fn handled_by(ident: &Ident, root: &Path, method: &TokenStream) -> TokenStream {
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl<__Actor> #root::HandledBy<__Actor> for #ident
         where
             __Actor: #root::HandlerActor + #root::actix::Handler<Self>,

@@ -1,6 +1,9 @@
 //! Reads the attributes as they are written, as often as they are.
 
-use syn::{Attribute, DeriveInput, LitStr, Result, Type, parse::ParseStream};
+use syn::parse::ParseStream;
+use syn::{Attribute, DeriveInput, Error, LitStr, Result, Type};
+
+use crate::faults::Faults;
 
 /// Which of the two derives is being expanded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,15 +25,15 @@ impl Derive {
 /// What the attributes say.
 pub(super) struct Written {
     pub(super) derive: Derive,
-    /// Each `name = ".."`.
-    pub(super) names: Vec<LitStr>,
-    /// Each `#[reply(..)]`.
-    pub(super) replies: Vec<(Attribute, Type)>,
+    /// Each attribute that gives a name, and each name; a fault is reported already.
+    pub(super) names: Vec<Option<LitStr>>,
+    /// Each `#[reply(..)]`; a fault is reported already.
+    pub(super) replies: Vec<(Attribute, Option<Type>)>,
     /// Each attribute that belongs to the other derive.
     pub(super) strangers: Vec<Attribute>,
 }
 
-pub(super) fn attributes(input: &DeriveInput, derive: Derive) -> Result<Written> {
+pub(super) fn attributes(input: &DeriveInput, derive: Derive, faults: &mut Faults) -> Written {
     let mut written = Written {
         derive,
         names: Vec::new(),
@@ -40,33 +43,38 @@ pub(super) fn attributes(input: &DeriveInput, derive: Derive) -> Result<Written>
     for attribute in &input.attrs {
         let path = attribute.path();
         if path.is_ident(derive.attribute()) {
-            written.names.extend(names(attribute, derive)?);
+            match faults.sound(names(attribute, derive)) {
+                Some(names) => written.names.extend(names.into_iter().map(Some)),
+                None => written.names.push(None),
+            }
         } else if derive == Derive::Request && path.is_ident("reply") {
-            written
-                .replies
-                .push((attribute.clone(), attribute.parse_args_with(reply)?));
-        } else if path.is_ident("event") || path.is_ident("request") || path.is_ident("reply") {
+            let reply = faults.sound(attribute.parse_args_with(reply));
+            written.replies.push((attribute.clone(), reply));
+        } else if ["event", "request", "reply"]
+            .iter()
+            .any(|ours| path.is_ident(ours))
+        {
             written.strangers.push(attribute.clone());
         }
     }
-    Ok(written)
+    written
 }
 
 fn names(attribute: &Attribute, derive: Derive) -> Result<Vec<LitStr>> {
+    let key = derive.attribute();
     let mut names = Vec::new();
     attribute.parse_nested_meta(|meta| {
         if !meta.path.is_ident("name") {
-            return Err(meta.error(format!(
-                "unknown key: `#[{}(..)]` takes `name = \"..\"` only",
-                derive.attribute()
-            )));
+            return Err(meta.error(format!("unknown key: `#[{key}(..)]` takes `name = \"..\"`")));
         }
         names.push(meta.value()?.parse()?);
         Ok(())
     })?;
     if names.is_empty() {
-        let hint = format!("expected `#[{}(name = \"..\")]`", derive.attribute());
-        return Err(syn::Error::new_spanned(attribute, hint));
+        return Err(Error::new_spanned(
+            attribute,
+            format!("expected `#[{key}(name = \"..\")]`"),
+        ));
     }
     Ok(names)
 }
@@ -77,9 +85,7 @@ fn reply(input: ParseStream<'_>) -> Result<Type> {
     }
     let reply = input.parse()?;
     if !input.is_empty() {
-        return Err(input.error(
-            "expected one type only; several make a tuple, as in `#[reply((u64, String))]`",
-        ));
+        return Err(input.error("expected one type; several make a tuple: `#[reply((u64, u64))]`"));
     }
     Ok(reply)
 }

@@ -1,17 +1,22 @@
-//! Judges what is written, and names every fault at its place.
+//! Judges what is written, and reports every fault at its place.
+
+use syn::{Data, DeriveInput, Ident, Type};
 
 use super::parse::{Derive, Written};
-use crate::{faults, fingerprint, kind_name};
-use syn::{Attribute, Data, DeriveInput, Error, Ident, Result, Type};
+use crate::faults::Faults;
+use crate::{fingerprint, kind_name};
 
-/// An event that may be expanded.
+/// Stands in for a name with a fault, which is reported already.
+const NAMELESS: &str = "nameless";
+
+/// An event that can be expanded.
 pub(super) struct Event {
     pub(super) ident: Ident,
     pub(super) name: String,
     pub(super) fingerprint: u64,
 }
 
-/// A request that may be expanded.
+/// A request that can be expanded.
 pub(super) struct Request {
     pub(super) ident: Ident,
     pub(super) name: String,
@@ -19,103 +24,87 @@ pub(super) struct Request {
     pub(super) reply: Type,
 }
 
-pub(super) fn event(input: &DeriveInput, written: Written) -> Result<Event> {
-    let mut faults = shape(input);
-    let name = name(input, &written, &mut faults);
-    faults.extend(
-        written
-            .strangers
-            .iter()
-            .map(|attribute| stranger(attribute, written.derive)),
-    );
-    faults::all(faults)?;
-    Ok(Event {
+pub(super) fn event(input: &DeriveInput, written: &Written, faults: &mut Faults) -> Option<Event> {
+    let name = name(input, written, faults);
+    strangers(written, faults);
+    // What looks like a request is left to that derive, lest the two be in conflict as well.
+    let expandable = expandable(input, faults) && written.strangers.is_empty();
+    expandable.then(|| Event {
         ident: input.ident.clone(),
         name,
         fingerprint: fingerprint::of_message(input, None),
     })
 }
 
-pub(super) fn request(input: &DeriveInput, mut written: Written) -> Result<Request> {
-    let mut faults = shape(input);
-    let name = name(input, &written, &mut faults);
-    faults.extend(
-        written
-            .strangers
-            .iter()
-            .map(|attribute| stranger(attribute, written.derive)),
-    );
-    let surplus = written.replies.iter().skip(1);
-    faults.extend(surplus.map(|(attribute, _)| {
-        Error::new_spanned(attribute, "a request has one `#[reply(..)]` only")
-    }));
-    let reply = written.replies.drain(..).next().map(|(_, reply)| reply);
-    if reply.is_none() {
-        let hint = format!(
-            "`{}` does not say what it is answered with: add `#[reply(TYPE)]`",
-            input.ident
-        );
-        faults.push(Error::new(input.ident.span(), hint));
+pub(super) fn request(
+    input: &DeriveInput,
+    written: &Written,
+    faults: &mut Faults,
+) -> Option<Request> {
+    let name = name(input, written, faults);
+    strangers(written, faults);
+    for (attribute, _) in written.replies.iter().skip(1) {
+        faults.under(attribute, "a request has one `#[reply(..)]` only");
     }
-    faults::all(faults)?;
-    let Some(reply) = reply else {
-        unreachable!("its absence is a fault")
-    };
-    let fingerprint = fingerprint::of_message(input, Some(&reply));
-    Ok(Request {
+    if written.replies.is_empty() {
+        let ident = &input.ident;
+        let message = format!("`{ident}` does not say how it is answered: add `#[reply(TYPE)]`");
+        faults.at(ident.span(), message);
+    }
+    let expandable = expandable(input, faults);
+    let reply = written.replies.first()?.1.clone()?;
+    expandable.then(|| Request {
         ident: input.ident.clone(),
         name,
-        fingerprint,
+        fingerprint: fingerprint::of_message(input, Some(&reply)),
         reply,
     })
 }
 
-/// One kind has one layout, known by name: hence no parameters.
-fn shape(input: &DeriveInput) -> Vec<Error> {
-    let mut faults = Vec::new();
-    if !input.generics.params.is_empty() {
-        let hint =
-            "a message cannot be generic: other processes know it by one name and one layout";
-        faults.push(Error::new_spanned(&input.generics.params, hint));
+/// Whether implementations can be written: one kind has one layout, known by name, hence no parameters.
+fn expandable(input: &DeriveInput, faults: &mut Faults) -> bool {
+    let generics = &input.generics;
+    if !generics.params.is_empty() {
+        let message = "a message cannot be generic: others know it by one name and one layout";
+        faults.under(&generics.params, message);
     }
-    if let Some(clause) = &input.generics.where_clause {
-        faults.push(Error::new_spanned(
+    if let Some(clause) = &generics.where_clause {
+        faults.under(
             clause,
-            "a message cannot have a where clause, as it cannot be generic",
-        ));
+            "a message cannot be generic, and needs no where clause",
+        );
     }
     if let Data::Union(data) = &input.data {
-        faults.push(Error::new(
+        faults.at(
             data.union_token.span,
             "a message is a struct or an enum, not a union",
-        ));
+        );
     }
-    faults
+    generics.params.is_empty()
+        && generics.where_clause.is_none()
+        && !matches!(input.data, Data::Union(_))
 }
 
-fn name(input: &DeriveInput, written: &Written, faults: &mut Vec<Error>) -> String {
-    let surplus = written.names.iter().skip(1);
-    faults.extend(surplus.map(|name| Error::new(name.span(), "a message has one `name` only")));
+fn name(input: &DeriveInput, written: &Written, faults: &mut Faults) -> String {
+    for name in written.names.iter().skip(1).flatten() {
+        faults.at(name.span(), "a message has one `name` only");
+    }
     let name = match written.names.first() {
-        Some(name) => kind_name::written(name),
-        None => kind_name::of_type(&input.ident, written.derive.attribute()),
+        Some(Some(name)) => faults.sound(kind_name::written(name)),
+        Some(None) => None,
+        None => faults.sound(kind_name::of_type(&input.ident, written.derive.attribute())),
     };
-    name.unwrap_or_else(|fault| {
-        faults.push(fault);
-        String::new()
-    })
+    name.unwrap_or_else(|| NAMELESS.to_owned())
 }
 
-fn stranger(attribute: &Attribute, derive: Derive) -> Error {
-    Error::new_spanned(
-        attribute,
-        match derive {
-            Derive::Event => {
-                "an event is not answered: for a message with a reply, derive `Request` instead of `Event`"
-            }
-            Derive::Request => {
-                "a request is not an event: give `#[request(name = \"..\")]`, and derive one of the two"
-            }
-        },
-    )
+fn strangers(written: &Written, faults: &mut Faults) {
+    let message = match written.derive {
+        Derive::Event => {
+            "this belongs to a request: an event is not answered; derive one of the two"
+        }
+        Derive::Request => "this belongs to an event, and a request is none: derive one of the two",
+    };
+    for attribute in &written.strangers {
+        faults.under(attribute, message);
+    }
 }
