@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod inherit;
+pub(crate) mod page;
 pub(crate) mod process;
 mod runtime_dir;
 pub(crate) mod signal;
