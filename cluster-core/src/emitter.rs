@@ -26,7 +26,7 @@ pub use target::{Answer, AskError, EmitError, Target, Undelivered};
 use crate::bridge::outbox::Refusal;
 use crate::id::{ProcessId, Role, WorkerId};
 use crate::wire::frame::Header;
-use crate::wire::message::{Destination, EventHead, TypeTag, WireMessage};
+use crate::wire::message::{Destination, EventHead, Format, TypeTag, WireMessage};
 use hub::{Hub, Routes};
 use registry::Replier;
 
@@ -250,9 +250,45 @@ impl To {
         if failures.is_empty() {
             Ok(())
         } else {
-            Err(EmitError { event: E::KIND.name, failures })
+            Err(EmitError { event: E::KIND.name.into(), failures })
         }
     }
+}
+
+/// Tells an event of which only the name is known here, its value as JSON.
+pub(crate) fn emit_json(
+    emitter: &Emitter,
+    targets: &[Target],
+    name: &str,
+    json: &str,
+) -> Result<(), EmitJsonError> {
+    serde_json::from_str::<serde::de::IgnoredAny>(json).map_err(EmitJsonError::Json)?;
+    let hub = &emitter.hub;
+    let tag = TypeTag { id: Kind::id_of(name), fingerprint: 0, format: Format::Json };
+    let encode = |out: &mut Vec<u8>| {
+        out.extend_from_slice(json.as_bytes());
+        Ok(())
+    };
+    let (here, failures) = post(hub, targets, tag, &encode);
+    if here {
+        hub.registry.deliver(hub.me, tag, json.as_bytes());
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(EmitError { event: name.to_owned().into(), failures }.into())
+    }
+}
+
+/// Why an event was not told by its name.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EmitJsonError {
+    /// Its value is no JSON.
+    #[error("the value is no JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    /// It did not reach everybody.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
 }
 
 type Encode<'a> = dyn Fn(&mut Vec<u8>) -> Result<(), crate::wire::codec::CodecError> + 'a;

@@ -1,3 +1,4 @@
 //! Who is well: rules over what the workers report, and over what they fail to report.
 
-mod silence;
+pub(crate) mod heartbeat;
+pub(crate) mod silence;

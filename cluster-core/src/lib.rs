@@ -1,35 +1,54 @@
 //! The core of cluster.
 
-#[allow(unused_extern_crates)] // derived code names the crate from outside, also inside it
+// The derives name this crate by its path, in its own modules as in an application's.
 extern crate self as cluster_core;
 
 mod bridge;
+mod build;
+mod cluster;
 mod emitter;
+pub mod events;
 mod health;
 mod id;
+mod log;
 mod master;
+mod node;
+pub mod options;
+mod panics;
 mod protocol;
 mod status;
 pub mod sys;
 mod wire;
+mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
+pub use cluster::{AsError, ClusterError, Launch, Outcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, main};
 pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
     HandledBy, HandlerActor, Kind, Request, Subscription, Target, To, Undelivered,
 };
 pub use id::{Generation, ProcessId, Role, WorkerId};
+pub use master::MasterError;
+pub use master::start::{MakeSocket, Monitor};
+pub use node::{
+    Cluster, ClusterState, Mark, NodeState, ProcessState, ProgressNote, QueueEntry, WorkerState,
+};
+pub use options::{Options, OptionsError};
+pub use panics::mark_arbiter;
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
+pub use sys::page::{MAX_SLOTS, Page, Slot};
 pub use wire::codec::CodecError;
 pub use wire::frame::FrameError;
+pub use worker::application::{Application, Means, Serving, Socket, StartFailure};
+pub use worker::start::WorkerError;
 
 /// What derived code names; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::emitter::handler::Listed;
-    pub use crate::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Request};
+    pub use crate::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Request, run_main};
     pub use actix;
 }

@@ -79,8 +79,6 @@ wire_message!(Command, kind 4, version 1, Control);
 /// What a process tells the master of itself. Append-only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// It runs its configure step and warm-up.
-    Warming,
     /// The warm-up went well.
     Warmed,
     /// It serves.
@@ -321,9 +319,9 @@ pub enum OperationError {
     /// The cluster is stopping.
     #[error("the cluster is stopping")]
     Stopping,
-    /// ECV is disabled, so there is no mark to set.
-    #[error("ECV is disabled (--ecv.disabled)")]
-    EcvDisabled,
+    /// This process is not the master.
+    #[error("only the master carries out operations")]
+    NotMaster,
 }
 
 #[cfg(test)]
@@ -358,17 +356,17 @@ mod tests {
         golden(3, Refused::Stopping, &[3]);
         golden(4, Command::Retire { within_ms: 5 }, &[0, 5]);
         golden(4, Command::Abort, &[3]);
-        golden(5, Report::Listening { addresses: vec!["a".into()] }, &[2, 1, 1, b'a']);
+        golden(5, Report::Listening { addresses: vec!["a".into()] }, &[1, 1, 1, b'a']);
         golden(
             5,
             Report::StartFailed { step: StartStep::WarmUp, cause: "c".into() },
-            &[3, 2, 1, b'c'],
+            &[2, 2, 1, b'c'],
         );
         let beat = Beat { uptime_ms: 1, tps: 1.0, ..Beat::default() };
         golden(
             5,
             Report::Beat(beat),
-            &[7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0],
+            &[6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0],
         );
         let roster = Roster {
             active: vec![(WorkerId(1), 10)],

@@ -40,6 +40,9 @@ pub enum Closed {
     /// A message speaks for another process than the one at the other end.
     #[error("the peer broke the protocol: it speaks for another process")]
     Impostor,
+    /// Reports come faster than they can be read.
+    #[error("the peer floods this process with reports")]
+    Flood,
     /// A message of a kind that the peer has no business to send.
     #[error("the peer broke the protocol: it may not send messages of kind {0}")]
     Forbidden(u16),

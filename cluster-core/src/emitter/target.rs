@@ -89,7 +89,7 @@ impl From<Refusal> for Undelivered {
 #[derive(Debug)]
 pub struct EmitError {
     /// The name of the event.
-    pub event: &'static str,
+    pub event: std::borrow::Cow<'static, str>,
     /// Each target that was not reached, and why.
     pub failures: Vec<(Target, Undelivered)>,
 }

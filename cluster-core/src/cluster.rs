@@ -1,0 +1,266 @@
+//! The entry: finds the role of this process and plays it.
+
+use std::process::{ExitCode, Termination};
+
+use tokio::sync::oneshot;
+
+use crate::id::{ProcessId, Role};
+use crate::log;
+use crate::master::{self, MasterError};
+use crate::node::Cluster;
+use crate::options::{Options, OptionsError};
+use crate::panics;
+use crate::worker::application::Application;
+use crate::worker::boot::BootRecord;
+use crate::worker::start::WorkerError;
+use crate::{MakeSocket, Monitor, worker};
+
+/// Why a process of the cluster does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// An option is wrong.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The master does not run.
+    #[error(transparent)]
+    Master(#[from] MasterError),
+    /// A process below it does not run.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// What the master handed over cannot be read.
+    #[error("what the master handed over cannot be read")]
+    Boot(#[source] std::io::Error),
+}
+
+/// An actor of the application's, in the roles named.
+struct Bound {
+    roles: Vec<Role>,
+    start: Box<dyn FnOnce(&Cluster)>,
+}
+
+/// What a cluster is made of; higher crates fill it in.
+pub struct Launch {
+    options: Options,
+    application: Box<dyn Application>,
+    cache_manager: Option<Box<dyn Application>>,
+    monitor: Option<Box<dyn Monitor>>,
+    serves: bool,
+    own_sockets: Vec<MakeSocket>,
+    actors: Vec<Bound>,
+    is_request: fn() -> bool,
+}
+
+impl Launch {
+    /// A cluster whose workers run this application.
+    pub fn new(options: Options, application: Box<dyn Application>) -> Self {
+        Launch {
+            options,
+            application,
+            cache_manager: None,
+            monitor: None,
+            serves: false,
+            own_sockets: Vec::new(),
+            actors: Vec::new(),
+            is_request: || false,
+        }
+    }
+
+    /// What runs as the cache manager, in a process of its own or in the master.
+    #[must_use]
+    pub fn cache_manager(mut self, application: Box<dyn Application>) -> Self {
+        self.cache_manager = Some(application);
+        self
+    }
+
+    /// What the master shows of the cluster.
+    #[must_use]
+    pub fn monitor(mut self, monitor: Box<dyn Monitor>) -> Self {
+        self.monitor = Some(monitor);
+        self
+    }
+
+    /// Workers share the sockets that the options name, and these.
+    #[must_use]
+    pub fn serving(mut self, own_sockets: Vec<MakeSocket>) -> Self {
+        self.serves = true;
+        self.own_sockets = own_sockets;
+        self
+    }
+
+    /// Runs in the roles named, before the application starts.
+    #[must_use]
+    pub fn in_roles(mut self, roles: &[Role], start: impl FnOnce(&Cluster) + 'static) -> Self {
+        self.actors.push(Bound { roles: roles.to_vec(), start: Box::new(start) });
+        self
+    }
+
+    /// Tells the panic of a request, which ends that request alone, from one that ends the process.
+    #[must_use]
+    pub fn is_request(mut self, is_request: fn() -> bool) -> Self {
+        self.is_request = is_request;
+        self
+    }
+
+    /// Plays the role of this process; resolves when it is ready.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not get ready. Nothing of the cluster is left behind then.
+    pub async fn listen(self) -> Result<Running, ClusterError> {
+        let boot = BootRecord::take().map_err(ClusterError::Boot)?;
+        let me = boot.as_ref().map_or(ProcessId::Master, |boot| boot.process);
+        log::init(me);
+        panics::end_the_process(self.is_request);
+        let role = me.role();
+        let actors = self.actors;
+        let start_actors = move |cluster: &Cluster| {
+            for bound in actors {
+                if bound.roles.contains(&role) {
+                    (bound.start)(cluster);
+                }
+            }
+        };
+        match (boot, role) {
+            (None, _) => {
+                let mut options = self.options;
+                if self.cache_manager.is_none() {
+                    options.cache.enable = false;
+                }
+                options.validate()?;
+                let here = options.cache.mode == crate::options::CacheMode::Master;
+                let plan = master::start::Plan {
+                    cache: self.cache_manager.filter(|_| here && options.cache.enable),
+                    options,
+                    monitor: self.monitor,
+                    serves: self.serves,
+                    own_sockets: self.own_sockets,
+                };
+                let started = master::start::start(plan, start_actors).await?;
+                let (cluster, addresses) = (started.cluster, started.addresses);
+                let end = async move {
+                    started.end.await.unwrap_or(Ok(())).map_err(ClusterError::from)
+                };
+                Ok(Running::new(cluster, addresses, end))
+            }
+            (Some(boot), role) => {
+                let application = match (role, self.cache_manager) {
+                    (Role::CacheManager, Some(cache_manager)) => cache_manager,
+                    _ => self.application,
+                };
+                let started = worker::start::start(boot, application, start_actors).await?;
+                let (cluster, addresses) = (started.cluster, started.addresses);
+                let end = async move {
+                    started.run.to_the_end().await;
+                    Ok(())
+                };
+                Ok(Running::new(cluster, addresses, end))
+            }
+        }
+    }
+}
+
+/// A process of the cluster that is ready.
+#[derive(Debug)]
+pub struct Running {
+    cluster: Cluster,
+    addresses: Vec<String>,
+    end: oneshot::Receiver<Result<(), ClusterError>>,
+}
+
+impl Running {
+    fn new(
+        cluster: Cluster,
+        addresses: Vec<String>,
+        end: impl Future<Output = Result<(), ClusterError>> + 'static,
+    ) -> Self {
+        let (tell, told) = oneshot::channel();
+        actix_rt::spawn(async move {
+            let _ = tell.send(end.await);
+        });
+        Running { cluster, addresses, end: told }
+    }
+
+    /// What this process does.
+    pub fn role(&self) -> Role {
+        self.cluster.role()
+    }
+
+    /// The addresses that the application is served at.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// The handle of the cluster.
+    pub fn handle(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Resolves when this process is to end: all that it had is done, or its time is over.
+    ///
+    /// # Errors
+    ///
+    /// Why it ended badly.
+    pub async fn wait(self) -> Result<(), ClusterError> {
+        self.end.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Runs an application's `main` on an actix system: what the `main` attribute expands to.
+///
+/// An error is one line on standard error and exit code 1.
+pub fn run_main<F>(main: F) -> ExitCode
+where
+    F: Future,
+    F::Output: Outcome,
+{
+    actix_rt::System::new().block_on(main).exit_code()
+}
+
+/// What a `main` may come to.
+pub trait Outcome {
+    /// Reports an error, and gives the code to exit with.
+    fn exit_code(self) -> ExitCode;
+}
+
+impl Outcome for () {
+    fn exit_code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl<T: Termination, E: std::fmt::Display + AsError> Outcome for Result<T, E> {
+    fn exit_code(self) -> ExitCode {
+        match self {
+            Ok(value) => value.report(),
+            Err(e) => {
+                eprintln!("error: {}", e.in_one_line());
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// An error that can be told with its causes.
+pub trait AsError {
+    /// The error and its causes in one line.
+    fn in_one_line(&self) -> String;
+}
+
+impl<E: std::error::Error + 'static> AsError for E {
+    fn in_one_line(&self) -> String {
+        worker::run::chain(self)
+    }
+}
+
+impl AsError for Box<dyn std::error::Error> {
+    fn in_one_line(&self) -> String {
+        worker::run::chain(&**self)
+    }
+}
+
+impl AsError for Box<dyn std::error::Error + Send + Sync> {
+    fn in_one_line(&self) -> String {
+        worker::run::chain(&**self)
+    }
+}

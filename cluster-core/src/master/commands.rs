@@ -1,0 +1,274 @@
+//! What operators want of the cluster, and the way to its end.
+
+use std::time::{Duration, Instant};
+
+use actix::{AsyncContext, Context, Handler, Message, WrapFuture, ActorFutureExt};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::wanted::RollKind;
+use super::wanted::command::{self, Accepted, Command, Refused};
+use super::wanted::view::View;
+use super::{End, Master, Waiter};
+use crate::emitter::{Target, emit_json};
+use crate::events;
+use crate::id::WorkerId;
+use crate::node::{Mark, Operated};
+use crate::protocol::{Addressee, Operation, OperationError};
+
+/// How long processes have beyond their time to drain, before all is forced.
+pub(super) const MARGIN: Duration = Duration::from_secs(6);
+/// The largest number of workers.
+const MOST_WORKERS: u32 = 512;
+
+/// An operation, as a message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Operate(pub(super) Operated);
+
+/// Start the cache manager; the answer comes when it serves.
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<End>")]
+pub(super) struct StartCache;
+
+/// Start the workers; the answer comes when all are ready.
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<End>")]
+pub(super) struct Open {
+    pub(super) sockets: Vec<crate::worker::application::Socket>,
+}
+
+impl Handler<StartCache> for Master {
+    type Result = actix::MessageResult<StartCache>;
+
+    fn handle(&mut self, _: StartCache, ctx: &mut Context<Self>) -> Self::Result {
+        let ready = self.start_cache(ctx);
+        self.publish();
+        actix::MessageResult(ready)
+    }
+}
+
+impl Handler<Open> for Master {
+    type Result = actix::MessageResult<Open>;
+
+    fn handle(&mut self, open: Open, ctx: &mut Context<Self>) -> Self::Result {
+        let (on_ready, ready) = oneshot::channel();
+        self.spawner.set_sockets(open.sockets);
+        self.on_ready = Some(on_ready);
+        self.open = true;
+        self.reconcile(ctx);
+        actix::MessageResult(ready)
+    }
+}
+
+impl Handler<Operate> for Master {
+    type Result = ();
+
+    fn handle(&mut self, Operate(operated): Operate, ctx: &mut Context<Self>) {
+        let Operated { operation, reply, progress } = operated;
+        let waiter = Waiter { reply, progress };
+        match operation {
+            Operation::Restart { wait } => self.restart(wait, waiter),
+            Operation::Stop { timeout_ms } => self.stop(timeout_ms, waiter, ctx),
+            other => {
+                let _ = waiter.reply.send(self.at_once(other));
+            }
+        }
+        self.reconcile(ctx);
+    }
+}
+
+impl Master {
+    /// What is answered without waiting for anything.
+    fn at_once(&mut self, operation: Operation) -> Result<Value, OperationError> {
+        match operation {
+            Operation::Status => {
+                self.publish();
+                Ok(serde_json::to_value(&*self.cluster.state()).unwrap_or(Value::Null))
+            }
+            Operation::Scale { workers } => {
+                if !(1..=MOST_WORKERS).contains(&workers) {
+                    return Err(OperationError::OutOfRange {
+                        what: "workers".to_owned(),
+                        value: workers.to_string(),
+                        allowed: format!("1 to {MOST_WORKERS}"),
+                    });
+                }
+                self.command(Command::Scale(workers))?;
+                info!(workers, "scaling");
+                Ok(json!({ "workers": workers }))
+            }
+            Operation::Pause { worker, force } => {
+                let worker = worker.map(|number| self.find(number)).transpose()?;
+                self.command(Command::Pause { worker, force })?;
+                Ok(json!({ "paused": worker.map_or(json!("all"), |id| json!(id)) }))
+            }
+            Operation::Resume { worker } => {
+                let worker = worker.map(|number| self.find(number)).transpose()?;
+                self.command(Command::Resume { worker })?;
+                Ok(json!({ "resumed": worker.map_or(json!("all"), |id| json!(id)) }))
+            }
+            Operation::MarkUp => self.set_mark(Mark::Up),
+            Operation::MarkDown => self.set_mark(Mark::Down),
+            Operation::Emit { name, json, to } => self.emit(&name, &json, &to),
+            Operation::Restart { .. } | Operation::Stop { .. } => Ok(Value::Null),
+        }
+    }
+
+    /// The worker of this id or, where no such id is known, of this pid.
+    fn find(&self, number: u32) -> Result<WorkerId, OperationError> {
+        let id = WorkerId(number);
+        if self.workers.contains_key(&id) {
+            return Ok(id);
+        }
+        let by_pid = self.workers.iter().find(|(_, worker)| worker.pid == number);
+        by_pid.map(|(id, _)| *id).ok_or(OperationError::NoSuchWorker(number))
+    }
+
+    fn command(&mut self, command: Command) -> Result<Accepted, OperationError> {
+        let workers = self.views();
+        let view = View {
+            workers: &workers,
+            queue: &self.queue,
+            accidents: &self.accidents,
+            now: Instant::now(),
+        };
+        if self.leaving && !matches!(command, Command::Stop { .. }) {
+            return Err(OperationError::Stopping);
+        }
+        command::command(&mut self.wanted, command, &view).map_err(|refused| match refused {
+            Refused::Busy { running } => OperationError::Busy(running.to_string()),
+            Refused::Stopping => OperationError::Stopping,
+            Refused::LastActive { worker } => OperationError::LastActive(worker),
+            Refused::Unknown { worker } => OperationError::NoSuchWorker(worker.0),
+            Refused::Count { asked } => OperationError::OutOfRange {
+                what: "workers".to_owned(),
+                value: asked.to_string(),
+                allowed: format!("1 to {MOST_WORKERS}"),
+            },
+        })
+    }
+
+    fn set_mark(&mut self, mark: Mark) -> Result<Value, OperationError> {
+        self.mark = mark;
+        self.publish();
+        let told = match mark {
+            Mark::Up => self.cluster.emitter().emit(events::MarkedUp {}),
+            Mark::Down => self.cluster.emitter().emit(events::MarkedDown {}),
+        };
+        info!(?mark, "the node was marked");
+        if let Err(e) = told {
+            tracing::warn!(error = %e, "not everybody heard of the mark");
+        }
+        Ok(json!({ "mark": mark }))
+    }
+
+    fn emit(&self, name: &str, json: &str, to: &[Addressee]) -> Result<Value, OperationError> {
+        let emitter = self.cluster.emitter();
+        let targets: Vec<Target> = match to {
+            [] => emitter.audience().to_vec(),
+            some => some
+                .iter()
+                .map(|addressee| match addressee {
+                    Addressee::Master => Target::Master,
+                    Addressee::Workers => Target::Workers,
+                    Addressee::Worker(number) => Target::Worker(*number),
+                    Addressee::CacheManager => Target::CacheManager,
+                })
+                .collect(),
+        };
+        emit_json(emitter, &targets, name, json)
+            .map_err(|e| OperationError::Emit(crate::worker::run::chain(&e)))?;
+        Ok(json!({ "emitted": name }))
+    }
+
+    fn restart(&mut self, wait: bool, waiter: Waiter) {
+        match self.command(Command::Roll(RollKind::Restart)) {
+            Err(e) => {
+                let _ = waiter.reply.send(Err(e));
+            }
+            Ok(accepted) => {
+                let generation = self.wanted.generation;
+                info!(%generation, ?accepted, "rolling restart");
+                if wait {
+                    self.rolls.push(waiter);
+                } else {
+                    let _ = waiter.reply.send(Ok(json!({ "generation": generation })));
+                }
+            }
+        }
+    }
+
+    /// Probes hear "down" first; once one has, or none comes, the workers go. A second stop waits for nobody, and one without any time forces.
+    fn stop(&mut self, timeout_ms: Option<u64>, waiter: Waiter, ctx: &mut Context<Self>) {
+        self.stops.push(waiter);
+        let within = timeout_ms.map_or(self.cluster.options().stop_timeout, Duration::from_millis);
+        if within.is_zero() {
+            info!("stopping at once");
+            self.leaving = true;
+            let _ = self.command(Command::Stop { deadline: None, force: true });
+            return;
+        }
+        if self.leaving {
+            self.dismiss_all(within);
+            return;
+        }
+        self.leaving = true;
+        self.publish();
+        let wait = self.cluster.probe_wait();
+        info!(within_ms = within.as_millis(), probe_wait_ms = wait.as_millis(), "stopping");
+        if wait.is_zero() {
+            self.dismiss_all(within);
+            return;
+        }
+        let cluster = self.cluster.clone();
+        let told = async move {
+            let _ = tokio::time::timeout(wait, cluster.told_down()).await;
+        };
+        ctx.spawn(told.into_actor(self).map(move |(), this, ctx| {
+            this.dismiss_all(within);
+            this.reconcile(ctx);
+        }));
+    }
+
+    fn dismiss_all(&mut self, within: Duration) {
+        let deadline = Some(Instant::now() + within + MARGIN);
+        let _ = self.command(Command::Stop { deadline, force: false });
+        // Nobody is started any more, so that a cluster without workers stops too.
+        self.open = true;
+        for waiter in self.rolls.drain(..) {
+            let _ = waiter.reply.send(Err(OperationError::Stopping));
+        }
+    }
+
+    pub(super) fn note_stops(&self, note: &str) {
+        let left = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        for waiter in &self.stops {
+            waiter.note(0, left, note);
+        }
+    }
+
+    /// The workers have ended: now the cache manager, and then all.
+    pub(super) fn workers_stopped(&mut self) {
+        self.spawner.set_sockets(Vec::new());
+        let within = self.cluster.options().stop_timeout;
+        if !self.dismiss_cache(within) {
+            self.finish();
+        }
+    }
+
+    /// Says that all has ended. What is left belongs to whoever started the master: sockets, files, the lock.
+    pub(super) fn finish(&mut self) {
+        if let Some(on_ready) = self.on_ready.take() {
+            let _ = on_ready.send(Err(super::start::MasterError::Stopped));
+        }
+        if let Some(on_end) = self.on_end.take() {
+            info!("all processes have ended");
+            for waiter in self.stops.drain(..) {
+                let _ = waiter.reply.send(Ok(json!({ "stopped": true })));
+            }
+            let _ = on_end.send(Ok(()));
+        }
+    }
+}

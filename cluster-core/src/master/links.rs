@@ -1,0 +1,144 @@
+//! The master's ends of the links: who is let in, and what becomes of what they send.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Addr, Message, Recipient};
+use tokio::net::UnixStream;
+use tracing::{debug, info, warn};
+
+use super::operators;
+use super::proxy::{Linked, Reported, Unlinked, WorkerProxy};
+use crate::bridge::handshake;
+use crate::bridge::link::{self, Closed};
+use crate::bridge::listener::Arrival;
+use crate::bridge::outbox::Outbox;
+use crate::emitter::hub::Hub;
+use crate::id::ProcessId;
+use crate::node::Cluster;
+use crate::protocol::{Hello, Operate, PROTOCOL, Refused, Report, Welcome};
+use crate::wire::codec;
+use crate::wire::frame::Header;
+use crate::wire::message::WireMessage;
+
+/// Somebody has arrived at the master's socket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrived(pub(crate) Arrival);
+
+/// A link to a process is open: tell it who is there.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LinkOpened(pub(crate) ProcessId);
+
+/// Turns an arrival away.
+pub(crate) fn refuse(arrival: Arrival, refused: Refused) {
+    warn!(pid = arrival.hello.pid, role = %arrival.hello.role, reason = %refused, "a link was refused");
+    actix_rt::spawn(async move {
+        let _ = handshake::send(&arrival.stream, &refused).await;
+    });
+}
+
+fn welcome(you: ProcessId) -> Welcome {
+    Welcome {
+        protocol: PROTOCOL,
+        build: crate::build::id().to_owned(),
+        pid: std::process::id(),
+        you,
+    }
+}
+
+/// Lets in a process of ours, and runs its link.
+pub(crate) fn admit(
+    arrival: Arrival,
+    process: ProcessId,
+    cluster: Cluster,
+    proxy: Addr<WorkerProxy>,
+    opened: Recipient<LinkOpened>,
+) {
+    let Arrival { hello, stream } = arrival;
+    actix_rt::spawn(async move {
+        if let Err(e) = handshake::send(&stream, &welcome(process)).await {
+            debug!(%process, error = %e, "a link ended in its handshake");
+            return;
+        }
+        let hub = Arc::clone(&cluster.emitter().hub);
+        let outbox = Arc::new(Outbox::new());
+        outbox.open(Arc::clone(&stream));
+        hub.link(process, Arc::clone(&outbox));
+        linked(process, &hello);
+        // Links come and go rarely, and neither word may be lost: `do_send`.
+        proxy.do_send(Linked { outbox: Arc::clone(&outbox), build: hello.build });
+        opened.do_send(LinkOpened(process));
+        let receive = |header, body: &[u8]| receive(&hub, process, &proxy, header, body);
+        let closed = link::run(&stream, &outbox, receive).await;
+        ended(process, &closed);
+        outbox.close();
+        hub.unlink(process, &outbox);
+        proxy.do_send(Unlinked { outbox });
+    });
+}
+
+fn linked(process: ProcessId, hello: &Hello) {
+    debug!(%process, pid = hello.pid, build = hello.build, "linked");
+}
+
+fn ended(process: ProcessId, closed: &Closed) {
+    match closed {
+        Closed::Eof | Closed::Here => debug!(%process, reason = %closed, "the link has ended"),
+        breach => warn!(%process, reason = %breach, "the link was closed"),
+    }
+}
+
+fn receive(
+    hub: &Arc<Hub>,
+    process: ProcessId,
+    proxy: &Addr<WorkerProxy>,
+    header: Header,
+    body: &[u8],
+) -> Result<(), Closed> {
+    if hub.receive(process, header, body)? {
+        return Ok(());
+    }
+    if header == Report::HEADER {
+        let report = codec::decode(body)
+            .map_err(|source| Closed::Message { kind: header.kind, source })?;
+        // A proxy that is gone needs no reports; one that is full has a process that floods it.
+        match proxy.try_send(Reported(report)) {
+            Err(actix::prelude::SendError::Full(_)) => Err(Closed::Flood),
+            _ => Ok(()),
+        }
+    } else {
+        hub.counters().unknown_kinds.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Lets in an operator, and runs its link.
+pub(crate) fn admit_operator(arrival: Arrival, process: ProcessId, cluster: Cluster) {
+    let Arrival { hello, stream } = arrival;
+    actix_rt::spawn(async move {
+        if handshake::send(&stream, &welcome(process)).await.is_ok() {
+            info!(%process, pid = hello.pid, "an operator has come");
+            run_operator(process, stream, cluster).await;
+        }
+    });
+}
+
+async fn run_operator(process: ProcessId, stream: Arc<UnixStream>, cluster: Cluster) {
+    let outbox = Arc::new(Outbox::new());
+    outbox.open(Arc::clone(&stream));
+    let places = operators::places();
+    let receive = |header: Header, body: &[u8]| {
+        if header != Operate::HEADER {
+            return Err(Closed::Forbidden(header.kind));
+        }
+        let operate: Operate = codec::decode(body)
+            .map_err(|source| Closed::Message { kind: header.kind, source })?;
+        operators::carry_out(operate, process, &cluster, &outbox, &places);
+        Ok(())
+    };
+    let closed = link::run(&stream, &outbox, receive).await;
+    ended(process, &closed);
+    outbox.close();
+}

@@ -1,0 +1,372 @@
+//! The worker proxy.
+//!
+//! *Owns* one process below the master (a worker, or the cache manager) and its state. *Hears* what the master wants of it, what it
+//! reports, that its link came or went, and its end. *Tells* master, nanny and status aggregator.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle,
+    WrapFuture,
+};
+use tracing::{debug, warn};
+
+use super::accidents::Accident;
+use super::proxy_state::{self, Effect, Event, Lifecycle, Order, Signal, State, Timer};
+use crate::bridge::outbox::Outbox;
+use crate::id::ProcessId;
+use crate::protocol::{Beat, Command, Report, StartStep};
+use crate::status::aggregator::{Departed, Offered};
+use crate::sys::process::Process;
+use crate::sys::{Exit, signal};
+use crate::wire::codec;
+use crate::wire::message::WireMessage;
+
+/// How long a process may outlive SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+/// Reports that may wait for the proxy; a process that sends faster than they are read loses its link.
+pub(crate) const REPORTS: usize = 256;
+
+/// What the master hears of a process.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Told {
+    pub(crate) process: ProcessId,
+    pub(crate) what: What,
+}
+
+pub(crate) enum What {
+    /// It is in another state.
+    State(State),
+    /// Something that the cluster is to hear of.
+    Happened(Happening),
+    /// It ends, though nobody wanted it to.
+    Accident(Accident),
+    /// It is linked; the build that it runs.
+    Linked { build: String },
+    /// Its link is gone.
+    Unlinked,
+    /// It is alive.
+    Beat(Beat),
+    /// It has ended; nothing more comes from it.
+    Ended,
+}
+
+/// A [`Lifecycle`] with what belongs to it.
+pub(crate) enum Happening {
+    Warming,
+    Warmed,
+    WarmUpFailed { step: Option<StartStep>, cause: String },
+    Listening { addresses: Vec<String> },
+    Paused,
+    Resumed,
+    Retiring,
+    Died { exit: Exit, accident: bool },
+}
+
+/// The nanny hears that a process is alive.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Alive(pub(crate) ProcessId);
+
+/// The master wants something of the process.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Want(pub(crate) Event);
+
+/// The master dismisses the process, with this long to drain.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Dismiss {
+    pub(crate) within: Duration,
+}
+
+/// The process has linked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Linked {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) build: String,
+}
+
+/// A link of the process has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unlinked {
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// The process has reported something.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reported(pub(crate) Report);
+
+/// Whom a proxy tells.
+#[derive(Clone)]
+pub(crate) struct Ears {
+    pub(crate) master: Recipient<Told>,
+    pub(crate) nanny: Option<Recipient<Alive>>,
+    pub(crate) offered: Recipient<Offered>,
+    pub(crate) departed: Recipient<Departed>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// From the fork until it listens.
+    pub(crate) start: Duration,
+    /// From its dismissal until SIGTERM.
+    pub(crate) stop: Duration,
+}
+
+pub(crate) struct WorkerProxy {
+    me: ProcessId,
+    process: Rc<Process>,
+    state: State,
+    link: Option<Arc<Outbox>>,
+    has_linked: bool,
+    patience: Patience,
+    timer: Option<SpawnHandle>,
+    failure: Option<(Option<StartStep>, String)>,
+    addresses: Vec<String>,
+    /// Why it ends by itself: set with the first accident, for the word on its death.
+    accident: Option<Accident>,
+    exit: Option<Exit>,
+    ears: Ears,
+}
+
+impl WorkerProxy {
+    pub(crate) fn new(me: ProcessId, process: Process, patience: Patience, ears: Ears) -> Self {
+        WorkerProxy {
+            me,
+            process: Rc::new(process),
+            state: State::Forked,
+            link: None,
+            has_linked: false,
+            patience,
+            timer: None,
+            failure: None,
+            addresses: Vec::new(),
+            accident: None,
+            exit: None,
+            ears,
+        }
+    }
+
+    fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let (state, effects) = proxy_state::step(self.state, event);
+        debug!(process = %self.me, ?event, from = %self.state, to = %state, "step");
+        if state != self.state {
+            self.state = state;
+            self.tell(What::State(state));
+        }
+        for effect in effects {
+            self.carry_out(*effect, event, ctx);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, event: Event, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Send(order) => self.send(order),
+            Effect::Signal(which) => self.signal(which),
+            Effect::StartTimer(timer) => self.start_timer(timer, ctx),
+            Effect::Announce(lifecycle) => {
+                let happening = self.happening(lifecycle, event);
+                self.tell(What::Happened(happening));
+            }
+            Effect::Accident => {
+                let accident = self.accident_of(event);
+                self.accident = Some(accident);
+                self.tell(What::Accident(accident));
+            }
+        }
+    }
+
+    fn send(&self, order: Order) {
+        let within_ms = u64::try_from(self.patience.stop.as_millis()).unwrap_or(u64::MAX);
+        let command = match order {
+            Order::Pause => Command::Pause,
+            Order::Resume => Command::Resume,
+            Order::Retire => Command::Retire { within_ms },
+        };
+        if let Some(link) = &self.link {
+            let sent = link.push(Command::HEADER, |out| codec::encode_into(&command, out));
+            if let Err(e) = sent {
+                warn!(process = %self.me, ?command, reason = ?e, "a command was not sent");
+            }
+        }
+    }
+
+    fn signal(&self, which: Signal) {
+        let number = match which {
+            Signal::Term => signal::Signal::TERM,
+            Signal::Kill => signal::Signal::KILL,
+        };
+        if let Err(e) = self.process.signal(number) {
+            debug!(process = %self.me, error = %e, "a signal was not sent");
+        }
+    }
+
+    fn start_timer(&mut self, timer: Timer, ctx: &mut Context<Self>) {
+        let (time, event) = match timer {
+            Timer::Start => (self.patience.start, Event::StartTimeout),
+            Timer::Stop => (self.patience.stop, Event::StopTimeout),
+            Timer::Grace => (GRACE, Event::GraceOver),
+        };
+        if let Some(old) = self.timer.take() {
+            ctx.cancel_future(old);
+        }
+        self.timer = Some(ctx.run_later(time, move |this, ctx| {
+            this.timer = None;
+            this.step(event, ctx);
+        }));
+    }
+
+    fn happening(&mut self, lifecycle: Lifecycle, event: Event) -> Happening {
+        match lifecycle {
+            Lifecycle::Warming => Happening::Warming,
+            Lifecycle::Warmed => Happening::Warmed,
+            Lifecycle::Listening => {
+                Happening::Listening { addresses: std::mem::take(&mut self.addresses) }
+            }
+            Lifecycle::Paused => Happening::Paused,
+            Lifecycle::Resumed => Happening::Resumed,
+            Lifecycle::Retiring => Happening::Retiring,
+            Lifecycle::WarmUpFailed => {
+                let (step, cause) = self.failure.take().unwrap_or_else(|| {
+                    let cause = match (event, self.exit) {
+                        (Event::StartTimeout, _) => {
+                            format!("it did not serve within {} ms", self.patience.start.as_millis())
+                        }
+                        (_, Some(exit)) => format!("its process ended with {exit}"),
+                        _ => "it left before it served".to_owned(),
+                    };
+                    (None, cause)
+                });
+                Happening::WarmUpFailed { step, cause }
+            }
+            Lifecycle::Died => Happening::Died {
+                exit: self.exit.unwrap_or(Exit::Unknown),
+                accident: self.accident.is_some(),
+            },
+        }
+    }
+
+    fn accident_of(&self, event: Event) -> Accident {
+        match (event, self.exit) {
+            (Event::StartFailed, _) => Accident::StartFailed,
+            (Event::StartTimeout, _) => Accident::StartTimeout,
+            (Event::Leaving, _) => Accident::Left,
+            (_, Some(Exit::Code(code))) => Accident::Exited(code),
+            (_, Some(Exit::Signal(signal))) => Accident::Signalled(signal),
+            _ => Accident::Unknown,
+        }
+    }
+
+    /// Tells the master. `do_send` passes its capacity by: states must not be lost, and each process causes few.
+    fn tell(&self, what: What) {
+        self.ears.master.do_send(Told { process: self.me, what });
+    }
+}
+
+impl Actor for WorkerProxy {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(REPORTS);
+        for effect in proxy_state::begin(self.state) {
+            self.carry_out(*effect, Event::LinkLost, ctx);
+        }
+        let process = Rc::clone(&self.process);
+        let ended = async move { process.exited().await };
+        ctx.spawn(ended.into_actor(self).map(|exit, this, ctx| {
+            this.exit = Some(exit);
+            this.step(Event::Exited, ctx);
+            // As for states: it must not be lost, and comes once.
+            this.ears.departed.do_send(Departed(this.me));
+            this.tell(What::Ended);
+            actix::ActorContext::stop(ctx);
+        }));
+    }
+}
+
+impl Handler<Want> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Want(event): Want, ctx: &mut Context<Self>) {
+        self.step(event, ctx);
+    }
+}
+
+impl Handler<Dismiss> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Dismiss { within }: Dismiss, ctx: &mut Context<Self>) {
+        self.patience.stop = within;
+        self.step(Event::Dismiss, ctx);
+    }
+}
+
+impl Handler<Linked> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Linked { outbox, build }: Linked, ctx: &mut Context<Self>) {
+        self.link = Some(outbox);
+        self.tell(What::Linked { build });
+        let event = if self.has_linked { Event::LinkBack } else { Event::Connected };
+        self.has_linked = true;
+        self.step(event, ctx);
+    }
+}
+
+impl Handler<Unlinked> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Unlinked { outbox }: Unlinked, ctx: &mut Context<Self>) {
+        if self.link.as_ref().is_some_and(|link| Arc::ptr_eq(link, &outbox)) {
+            self.link = None;
+            self.tell(What::Unlinked);
+            self.step(Event::LinkLost, ctx);
+        }
+    }
+}
+
+impl Handler<Reported> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Reported(report): Reported, ctx: &mut Context<Self>) {
+        // A process that reports is alive, whatever it says; a full nanny hears the next one.
+        if let Some(nanny) = &self.ears.nanny {
+            let _ = nanny.try_send(Alive(self.me));
+        }
+        let event = match report {
+            Report::Warmed => Event::WarmedUp,
+            Report::Listening { addresses } => {
+                self.addresses = addresses;
+                Event::Listening
+            }
+            Report::StartFailed { step, cause } => {
+                self.failure = Some((Some(step), cause));
+                Event::StartFailed
+            }
+            Report::Paused => Event::PauseDone,
+            Report::Resumed => Event::ResumeDone,
+            Report::Retiring => Event::Leaving,
+            Report::Beat(beat) => return self.tell(What::Beat(beat)),
+            Report::StatusOffered { name } => return self.offer(name, true),
+            Report::StatusWithdrawn { name } => return self.offer(name, false),
+        };
+        self.step(event, ctx);
+    }
+}
+
+impl WorkerProxy {
+    fn offer(&self, name: String, offered: bool) {
+        let offered = Offered { process: self.me, name, offered };
+        if let Err(e) = self.ears.offered.try_send(offered) {
+            warn!(process = %self.me, error = %e, "the offer of a status was dropped");
+        }
+    }
+}

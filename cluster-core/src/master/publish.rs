@@ -1,0 +1,110 @@
+//! Telling how things are: the state for whoever watches it, the roster for every process.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::debug;
+
+use super::Master;
+use super::proxy_state::State;
+use crate::emitter::hub::Routes;
+use crate::id::ProcessId;
+use crate::node::{ClusterState, NodeState, ProcessState, QueueEntry, WorkerState};
+use crate::protocol::Roster;
+use crate::wire::codec;
+use crate::wire::message::WireMessage;
+
+impl Master {
+    pub(super) fn publish(&self) {
+        self.publish_state();
+        let roster = self.roster();
+        let hub = &self.cluster.emitter().hub;
+        if *hub.roster() != roster {
+            hub.set_roster(roster.clone());
+            if let Routes::Master(links) = &hub.routes {
+                let processes: Vec<ProcessId> = links.read().keys().copied().collect();
+                for process in processes {
+                    self.send(process, &roster);
+                }
+            }
+        }
+    }
+
+    /// Tells a process that has just linked who else is there.
+    pub(super) fn send_roster(&self, process: ProcessId) {
+        self.send(process, &self.roster());
+    }
+
+    fn send(&self, process: ProcessId, roster: &Roster) {
+        let sent = self.cluster.emitter().hub.route(process).and_then(|link| {
+            link.push(Roster::HEADER, |out| codec::encode_into(roster, out))
+        });
+        if let Err(e) = sent {
+            debug!(%process, reason = ?e, "the roster was not sent");
+        }
+    }
+
+    fn roster(&self) -> Roster {
+        let mut roster = Roster::default();
+        for (id, worker) in &self.workers {
+            if !worker.linked {
+                continue;
+            }
+            match worker.view.state {
+                State::Active => roster.active.push((*id, worker.pid)),
+                State::Died => {}
+                _ => roster.others.push((*id, worker.pid)),
+            }
+            roster.mixed_builds |= worker.build != self.cluster.build();
+        }
+        if let Some(cache) = &self.cache {
+            roster.cache_manager = cache.is_linked();
+            roster.mixed_builds |= cache.is_linked() && cache.build() != self.cluster.build();
+        }
+        roster
+    }
+
+    fn publish_state(&self) {
+        let now = Instant::now();
+        let crash_loop = self.accidents.crash_loop(now).map(|kind| kind.to_string());
+        let state = if self.leaving || self.wanted.stopping.is_some() {
+            NodeState::Stopping
+        } else if crash_loop.is_some() {
+            NodeState::Degraded
+        } else if self.ready {
+            NodeState::Running
+        } else {
+            NodeState::Starting
+        };
+        let workers = self.workers.values().map(|worker| WorkerState {
+            id: worker.view.id,
+            pid: worker.pid,
+            state: worker.view.state.to_string(),
+            generation: worker.view.generation,
+            started: worker.started,
+            build: worker.build.clone(),
+            suspect: worker.suspect,
+            linked: worker.linked,
+            beat: worker.beat.clone(),
+        });
+        let death_queue = self.queue.iter().map(|entry| QueueEntry {
+            worker: entry.worker,
+            reason: entry.reason.to_string(),
+            since: entry.since,
+        });
+        let before = self.cluster.state();
+        let master = ProcessState { state: "active".to_owned(), ..before.master.clone() };
+        self.cluster.node.state.send_replace(Arc::new(ClusterState {
+            name: before.name.clone(),
+            build: before.build.clone(),
+            state,
+            crash_loop,
+            mark: self.mark,
+            wanted: self.wanted.count,
+            master,
+            cache_manager: self.cache.as_ref().map(super::cache_manager::CacheManager::state),
+            workers: workers.collect(),
+            death_queue: death_queue.collect(),
+        }));
+    }
+}

@@ -1,0 +1,385 @@
+//! The master from its first moment until the cluster serves, and its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use futures_util::future::LocalBoxFuture;
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use super::commands::{Open, Operate, StartCache};
+use super::links::Arrived;
+use super::pid_files::PidFiles;
+use super::spawn::Spawner;
+use super::{End, Master};
+use crate::bridge::listener;
+use crate::emitter::hub::{Hub, Routes};
+use crate::id::{Generation, ProcessId};
+use crate::node::{Cluster, OPERATIONS};
+use crate::options::{Host, Options};
+use crate::protocol::Operation;
+use crate::status::aggregator::{Offered, StatusAggregator};
+use crate::sys::signal::{Signal, Signals};
+use crate::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, socket};
+use crate::worker::application::{Application, Means, Serving, Socket, StartFailure};
+
+/// Connections that may wait in the queue of the shared socket; the kernel's own bound may be lower.
+const BACKLOG: u32 = 1024;
+/// How long what is in the master may take to end.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// Why the master does not run, or ended badly.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MasterError {
+    /// The runtime directory cannot be used, or another cluster of this name has it.
+    #[error(transparent)]
+    RuntimeDir(#[from] RuntimeDirError),
+    /// An address cannot be bound.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// A listening socket of the application's own making.
+    #[error("the application's own listener cannot be made: {0}")]
+    OwnListener(#[source] io::Error),
+    /// The monitor does not start.
+    #[error("the monitor does not start")]
+    Monitor(#[source] Box<dyn std::error::Error>),
+    /// The cache manager does not start.
+    #[error("the cache manager does not start: {cause}")]
+    CacheManager {
+        /// Why.
+        cause: String,
+    },
+    /// No worker has started.
+    #[error("no worker can start: {cause}")]
+    NoWorker {
+        /// Why the last one did not.
+        cause: String,
+    },
+    /// It was stopped before it was ready.
+    #[error("stopped before all workers were ready")]
+    Stopped,
+    /// The system refused something.
+    #[error("{what}")]
+    System {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The monitor: the master's own HTTP application, as core sees it.
+pub trait Monitor {
+    /// Puts it together; it serves nobody yet.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn configure(&mut self, cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>>;
+
+    /// The address that it will bind.
+    fn address(&self, options: &Options) -> SocketAddr;
+
+    /// Binds and serves; gives back its addresses.
+    fn serve(
+        &mut self,
+        cluster: &Cluster,
+    ) -> LocalBoxFuture<'static, Result<Vec<String>, Box<dyn std::error::Error>>>;
+
+    /// Ends it.
+    fn stop(&mut self) -> LocalBoxFuture<'static, ()>;
+}
+
+/// Makes a listening socket of the application's own.
+pub type MakeSocket = Box<dyn FnOnce() -> io::Result<Socket>>;
+
+/// What the master is started with.
+pub(crate) struct Plan {
+    pub(crate) options: Options,
+    pub(crate) monitor: Option<Box<dyn Monitor>>,
+    /// The cache manager as an actor of the master, where it is to have no process of its own.
+    pub(crate) cache: Option<Box<dyn Application>>,
+    /// Whether workers share listening sockets.
+    pub(crate) serves: bool,
+    pub(crate) own_sockets: Vec<MakeSocket>,
+}
+
+/// The master once the cluster serves.
+pub(crate) struct Started {
+    pub(crate) cluster: Cluster,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) end: oneshot::Receiver<End>,
+}
+
+/// What the master itself has opened, to be gone with it.
+struct Estate {
+    directory: RuntimeDir,
+    lock: Option<Lock>,
+    unix_sockets: Vec<PathBuf>,
+    monitor: Option<Box<dyn Monitor>>,
+    cache: Option<Box<dyn Serving>>,
+}
+
+impl Estate {
+    async fn end(mut self) {
+        let steps = async {
+            if let Some(cache) = &mut self.cache {
+                cache.drain(Duration::ZERO).await;
+            }
+            if let Some(monitor) = &mut self.monitor {
+                monitor.stop().await;
+            }
+        };
+        if tokio::time::timeout(LAST_STEPS, steps).await.is_err() {
+            warn!("the monitor did not end in time");
+        }
+        self.unix_sockets.push(self.directory.master_socket());
+        for path in &self.unix_sockets {
+            if let Err(e) = std::fs::remove_file(path)
+                && e.kind() != io::ErrorKind::NotFound
+            {
+                warn!(path = %path.display(), error = %e, "a socket was not removed");
+            }
+        }
+        drop(self.lock.take());
+        if let Err(e) = self.directory.remove_if_empty() {
+            warn!(error = %e, "the runtime directory was not removed");
+        }
+    }
+}
+
+/// Starts the cluster; resolves when all workers are ready.
+pub(crate) async fn start(
+    mut plan: Plan,
+    actors: impl FnOnce(&Cluster),
+) -> Result<Started, MasterError> {
+    let options = plan.options.clone();
+    for warning in options.warnings() {
+        warn!("{warning}");
+    }
+    let system = |what| move |source| MasterError::System { what, source };
+    let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
+    let lock = directory.lock()?;
+    info!(name = options.name, build = crate::build::id(), directory = %directory.path().display(), "master");
+    let mut estate = Estate {
+        lock: Some(lock),
+        unix_sockets: Vec::new(),
+        monitor: plan.monitor.take(),
+        cache: None,
+        directory,
+    };
+    if let Err(e) = check_ports(&options, estate.monitor.as_deref(), plan.serves) {
+        estate.end().await;
+        return Err(e);
+    }
+    let signals = Signals::new().map_err(system("signals cannot be caught"))?;
+    let (cluster, master, ended) = match begin(&options, &estate, actors) {
+        Ok(begun) => begun,
+        Err(e) => {
+            estate.end().await;
+            return Err(e);
+        }
+    };
+    actix_rt::spawn(obey(signals, cluster.clone()));
+    let rest = bring_up(plan, &cluster, &master, &mut estate).await;
+    match rest {
+        Ok(addresses) => {
+            let (tell, end) = oneshot::channel();
+            actix_rt::spawn(async move {
+                let outcome = ended.await.unwrap_or(Ok(()));
+                estate.end().await;
+                let _ = tell.send(outcome);
+            });
+            Ok(Started { cluster, addresses, end })
+        }
+        Err(e) => {
+            let _ = cluster.operate(Operation::Stop { timeout_ms: Some(0) }).await;
+            let _ = ended.await;
+            estate.end().await;
+            Err(e)
+        }
+    }
+}
+
+/// A port that is busy is found before anything is started.
+fn check_ports(
+    options: &Options,
+    monitor: Option<&dyn Monitor>,
+    serves: bool,
+) -> Result<(), MasterError> {
+    if options.skip_check_busy_ports {
+        return Ok(());
+    }
+    if let Some(monitor) = monitor {
+        socket::bind_tcp(monitor.address(options), BACKLOG)?;
+    }
+    for host in options.hosts.iter().filter(|_| serves) {
+        if let Host::Ip(ip) = host {
+            socket::bind_tcp(SocketAddr::new(*ip, options.port), BACKLOG)?;
+        }
+    }
+    Ok(())
+}
+
+type Begun = (Cluster, Addr<Master>, oneshot::Receiver<End>);
+
+/// The master's socket, hub and actors: from here on there is somebody to stop.
+fn begin(
+    options: &Options,
+    estate: &Estate,
+    actors: impl FnOnce(&Cluster),
+) -> Result<Begun, MasterError> {
+    let system = |what| move |source| MasterError::System { what, source };
+    let pids = PidFiles::new(options.pids.clone())
+        .map_err(system("the directory for pid files (--pids) cannot be made"))?;
+    let spawner = Spawner::new(options.clone(), estate.directory.path().to_owned())
+        .map_err(system("processes cannot be started"))?;
+    let listening = socket::bind_unix(&estate.directory.master_socket(), 0o600)?;
+    let listening = tokio::net::UnixListener::from_std(listening)
+        .map_err(system("the master's socket cannot be used"))?;
+
+    let hub = Hub::new(ProcessId::Master, Routes::Master(RwLock::default()));
+    let (operations, mut operated) = mpsc::channel(OPERATIONS);
+    let offers = Arc::new(parking_lot::Mutex::new(None::<actix::Recipient<Offered>>));
+    let offer = {
+        let offers = Arc::clone(&offers);
+        move |name: &str, offered: bool| {
+            if let Some(aggregator) = &*offers.lock() {
+                let process = ProcessId::Master;
+                // The master's own offers are few, and must not be lost: `do_send`.
+                aggregator.do_send(Offered { process, name: name.to_owned(), offered });
+            }
+        }
+    };
+    let cluster = Cluster::new(hub, Generation(1), options.clone(), Some(operations), offer);
+    let status = StatusAggregator::launch(cluster.emitter());
+    *offers.lock() = Some(status.clone().recipient());
+    let (on_end, ended) = oneshot::channel();
+    let mut pids = pids;
+    pids.write(ProcessId::Master, std::process::id());
+    let master = Master::new(cluster.clone(), spawner, pids, status, on_end).start();
+
+    let (arrivals, mut arrived) = mpsc::channel(64);
+    let inbox = master.clone();
+    actix_rt::spawn(async move {
+        tokio::select! {
+            () = listener::listen(listening, arrivals) => {}
+            () = async {
+                while let Some(arrival) = arrived.recv().await {
+                    if inbox.send(Arrived(arrival)).await.is_err() {
+                        return;
+                    }
+                }
+            } => {}
+        }
+    });
+    let inbox = master.clone();
+    actix_rt::spawn(async move {
+        while let Some(operated) = operated.recv().await {
+            if inbox.send(Operate(operated)).await.is_err() {
+                return;
+            }
+        }
+    });
+    actors(&cluster);
+    Ok((cluster, master, ended))
+}
+
+/// Monitor, cache manager, sockets, workers: in the order that the documentation promises.
+async fn bring_up(
+    plan: Plan,
+    cluster: &Cluster,
+    master: &Addr<Master>,
+    estate: &mut Estate,
+) -> Result<Vec<String>, MasterError> {
+    let options = cluster.options();
+    if let Some(monitor) = &mut estate.monitor {
+        info!("configuring the monitor");
+        monitor.configure(cluster).map_err(MasterError::Monitor)?;
+    }
+    if options.cache.enable {
+        info!(mode = ?options.cache.mode, "starting the cache service");
+        match plan.cache {
+            Some(cache) => estate.cache = Some(start_cache_here(cache, cluster).await?),
+            None => {
+                let ready = master.send(StartCache).await.map_err(|_| MasterError::Stopped)?;
+                ready.await.map_err(|_| MasterError::Stopped)??;
+            }
+        }
+    }
+    if let Some(monitor) = &mut estate.monitor {
+        let addresses = monitor.serve(cluster).await.map_err(MasterError::Monitor)?;
+        info!(addresses = addresses.join(" "), "the monitor serves");
+    }
+    let mut sockets = Vec::new();
+    for host in options.hosts.iter().filter(|_| plan.serves) {
+        sockets.push(match host {
+            Host::Ip(ip) => {
+                Socket::Tcp(socket::bind_tcp(SocketAddr::new(*ip, options.port), BACKLOG)?)
+            }
+            Host::Unix(path) => {
+                let listener = socket::bind_unix(path, 0o660)?;
+                estate.unix_sockets.push(path.clone());
+                Socket::Unix(listener, path.clone())
+            }
+        });
+    }
+    for make in plan.own_sockets {
+        let socket = make().map_err(MasterError::OwnListener)?;
+        if let Socket::Unix(_, path) = &socket {
+            estate.unix_sockets.push(path.clone());
+        }
+        sockets.push(socket);
+    }
+    let addresses: Vec<String> = sockets.iter().map(Socket::address).collect();
+    if !addresses.is_empty() {
+        info!(addresses = addresses.join(" "), "bound");
+    }
+    info!(workers = options.workers, "starting workers");
+    let ready = master.send(Open { sockets }).await.map_err(|_| MasterError::Stopped)?;
+    ready.await.map_err(|_| MasterError::Stopped)??;
+    Ok(addresses)
+}
+
+async fn start_cache_here(
+    cache: Box<dyn Application>,
+    cluster: &Cluster,
+) -> Result<Box<dyn Serving>, MasterError> {
+    let failed = |e: StartFailure| {
+        let cause = crate::worker::run::chain(&*e.source);
+        MasterError::CacheManager { cause }
+    };
+    let means = Means { sockets: Vec::new(), slots: Vec::new() };
+    let mut serving = cache.start(cluster.clone(), means).await.map_err(failed)?;
+    serving.accept().await.map_err(failed)?;
+    Ok(serving)
+}
+
+/// Signals are operators' requests: a first one stops, a second one forces, SIGHUP rolls.
+async fn obey(mut signals: Signals, cluster: Cluster) {
+    let mut stopping = false;
+    loop {
+        let operation = match signals.next().await {
+            Signal::HUP => Operation::Restart { wait: false },
+            _ if stopping => Operation::Stop { timeout_ms: Some(0) },
+            _ => {
+                stopping = true;
+                Operation::Stop { timeout_ms: None }
+            }
+        };
+        info!(?operation, "by signal");
+        let cluster = cluster.clone();
+        actix_rt::spawn(async move {
+            if let Err(e) = cluster.operate(operation).await {
+                error!(error = %e, "what a signal asked for was refused");
+            }
+        });
+    }
+}

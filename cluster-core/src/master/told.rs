@@ -1,0 +1,202 @@
+//! What the master hears: of processes, of the nanny, of arrivals.
+
+use std::time::Instant;
+
+use actix::{AsyncContext, Context, Handler};
+use tracing::{error, info, warn};
+
+use super::Master;
+use super::accidents::{Accident, Verdict};
+use super::death_queue::Reason;
+use super::links::{self, Arrived, LinkOpened};
+use super::nanny::{Heard, Watch};
+use super::proxy::{Happening, Told, What};
+use super::proxy_state::State;
+use crate::events;
+use crate::id::{ProcessId, Role, WorkerId};
+use crate::protocol::Refused;
+
+impl Handler<Told> for Master {
+    type Result = ();
+
+    fn handle(&mut self, Told { process, what }: Told, ctx: &mut Context<Self>) {
+        match process {
+            ProcessId::Worker(id) => self.told_of_worker(id, what),
+            ProcessId::CacheManager => self.told_of_cache(what, ctx),
+            ProcessId::Master | ProcessId::Operator(_) => {}
+        }
+        self.reconcile(ctx);
+    }
+}
+
+impl Master {
+    fn told_of_worker(&mut self, id: WorkerId, what: What) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        match what {
+            What::State(state) => {
+                let before = std::mem::replace(&mut worker.view.state, state);
+                match state {
+                    State::Active if before == State::Paused => self.nanny(Watch::Include(id)),
+                    State::Active => {
+                        self.accidents.listened();
+                        self.nanny(Watch::Begin(id));
+                    }
+                    State::Paused => self.nanny(Watch::Exempt(id)),
+                    State::Retiring | State::Died => self.nanny(Watch::End(id)),
+                    State::Forked | State::Warming => {}
+                }
+                // The roster first: who is told of a listening worker can reach it.
+                self.publish();
+            }
+            What::Linked { build } => {
+                worker.linked = true;
+                worker.build = build;
+            }
+            What::Unlinked => worker.linked = false,
+            What::Beat(beat) => {
+                worker.beat = Some(beat.clone());
+                worker.suspect = false;
+                let pid = worker.pid;
+                let heartbeat = events::Heartbeat { worker: id, pid, beat };
+                let here = crate::emitter::Target::Myself;
+                let _ = self.cluster.emitter().emit_to(here, heartbeat);
+            }
+            What::Happened(happening) => self.announce(id, happening),
+            What::Accident(accident) => self.note_accident(id, accident),
+            What::Ended => self.ended(id),
+        }
+    }
+
+    fn note_accident(&mut self, id: WorkerId, accident: Accident) {
+        if self.wanted.stopping.is_some() {
+            return;
+        }
+        match self.accidents.note(Instant::now(), accident) {
+            Verdict::CrashLoop { kind, named: true, .. } => {
+                error!(worker = %id, kind = %kind, "crash loop: workers die of this again and again; the next starts come at the slowest pace");
+            }
+            Verdict::CrashLoop { after, .. } | Verdict::Restart { after } => {
+                let after_ms = after.as_millis();
+                warn!(worker = %id, accident = %accident, restart_after_ms = after_ms, "a worker ended by itself");
+            }
+        }
+    }
+
+    fn ended(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        self.spawner.free(&worker.slots);
+        self.pids.remove(ProcessId::Worker(id));
+        self.wanted.forget(id);
+        let left = self.queue.gone(id);
+        self.left_queue(left);
+        self.note_stops(&format!("worker {id} has ended"));
+    }
+
+    fn announce(&mut self, id: WorkerId, happening: Happening) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let (pid, generation) = (worker.pid, worker.view.generation);
+        let emitter = self.cluster.emitter().clone();
+        let told = match happening {
+            Happening::Warming => {
+                info!(worker = %id, pid, "warming");
+                emitter.emit(events::WorkerWarming { worker: id, pid, generation })
+            }
+            Happening::Warmed => emitter.emit(events::Warmed { worker: id, pid }),
+            Happening::WarmUpFailed { step, cause } => {
+                let at = step.map_or_else(|| "start".to_owned(), |step| step.to_string());
+                error!(worker = %id, pid, step = at, %cause, "a worker did not start");
+                self.last_failure = Some(format!("worker {id}: {at} failed: {cause}"));
+                let gave_up = self.queue.successor_failed(id);
+                self.left_queue(gave_up);
+                emitter.emit(events::WarmUpFailed { worker: id, pid, step, cause })
+            }
+            Happening::Listening { addresses } => {
+                let ready_ms = worker.started.elapsed().as_millis();
+                info!(worker = %id, pid, ready_ms, "listening");
+                emitter.emit(events::Listening { worker: id, pid, addresses })
+            }
+            Happening::Paused => {
+                info!(worker = %id, pid, "paused");
+                emitter.emit(events::Paused { worker: id, pid })
+            }
+            Happening::Resumed => {
+                info!(worker = %id, pid, "resumed");
+                emitter.emit(events::Resumed { worker: id, pid })
+            }
+            Happening::Retiring => {
+                info!(worker = %id, pid, "retiring");
+                emitter.emit(events::Retiring { worker: id, pid })
+            }
+            Happening::Died { exit, accident } => {
+                info!(worker = %id, pid, %exit, accident, "worker ended");
+                emitter.emit(events::Died { worker: id, pid, exit, accident })
+            }
+        };
+        if let Err(e) = told {
+            warn!(error = %e, "not everybody heard of it");
+        }
+    }
+}
+
+impl Handler<Heard> for Master {
+    type Result = ();
+
+    fn handle(&mut self, heard: Heard, ctx: &mut Context<Self>) {
+        match heard {
+            Heard::Suspect(id) | Heard::Cleared(id) => {
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    worker.suspect = matches!(heard, Heard::Suspect(_));
+                }
+            }
+            Heard::Condemned { worker, silent } => {
+                let silent_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
+                if self.workers.contains_key(&worker) {
+                    self.enqueue(worker, Reason::Silent { silent_ms });
+                }
+            }
+        }
+        self.reconcile(ctx);
+    }
+}
+
+impl Handler<Arrived> for Master {
+    type Result = ();
+
+    fn handle(&mut self, Arrived(arrival): Arrived, ctx: &mut Context<Self>) {
+        let hello = &arrival.hello;
+        let expected = match (hello.role, hello.worker) {
+            (Role::Operator, _) => {
+                let operator = ProcessId::Operator(self.next_operator);
+                self.next_operator = self.next_operator.wrapping_add(1);
+                links::admit_operator(arrival, operator, self.cluster.clone());
+                return;
+            }
+            (Role::Worker, Some(id)) => self
+                .workers
+                .get(&id)
+                .filter(|worker| worker.pid == hello.pid)
+                .map(|worker| (ProcessId::Worker(id), worker.addr.clone())),
+            (Role::CacheManager, _) => self
+                .cache
+                .as_ref()
+                .and_then(|cache| cache.proxy_of(hello.pid))
+                .map(|addr| (ProcessId::CacheManager, addr)),
+            _ => None,
+        };
+        match expected {
+            Some((process, proxy)) => {
+                let opened = ctx.address().recipient();
+                links::admit(arrival, process, self.cluster.clone(), proxy, opened);
+            }
+            None => links::refuse(arrival, Refused::Unexpected),
+        }
+    }
+}
+
+impl Handler<LinkOpened> for Master {
+    type Result = ();
+
+    fn handle(&mut self, LinkOpened(process): LinkOpened, _: &mut Context<Self>) {
+        self.send_roster(process);
+    }
+}

@@ -1,0 +1,168 @@
+//! The whole cluster in one record, as the master publishes it and `GET /status` shows it.
+
+use std::time::{Instant, SystemTime};
+
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::id::{Generation, WorkerId};
+use crate::protocol::Beat;
+
+/// How the cluster is as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NodeState {
+    /// Not all workers have been ready once.
+    Starting,
+    /// All is as wanted, or on its way there.
+    Running,
+    /// Workers die faster than they should.
+    Degraded,
+    /// It is about to end.
+    Stopping,
+}
+
+/// What an operator says of the node's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Probes get its true state.
+    Up,
+    /// Probes are told "down".
+    Down,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct WorkerState {
+    /// Its number.
+    pub id: WorkerId,
+    /// Its pid.
+    pub pid: u32,
+    /// What it is doing: forked, warming, active, paused, retiring.
+    pub state: String,
+    /// The generation in which it was started.
+    pub generation: Generation,
+    /// Since when it runs.
+    #[serde(rename = "uptime_ms", serialize_with = "elapsed_ms")]
+    pub started: Instant,
+    /// The build that it runs; empty until it has connected.
+    pub build: String,
+    /// It has missed two heartbeats or more.
+    pub suspect: bool,
+    /// Whether it is linked to the master at this moment.
+    pub linked: bool,
+    /// Its last heartbeat.
+    pub beat: Option<Beat>,
+}
+
+/// The master or the cache manager.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ProcessState {
+    /// Its pid.
+    pub pid: u32,
+    /// What it is doing.
+    pub state: String,
+    /// Since when it runs.
+    #[serde(rename = "uptime_ms", serialize_with = "elapsed_ms")]
+    pub started: Instant,
+    /// The build that it runs; empty until it has connected.
+    pub build: String,
+}
+
+/// A worker that is to be replaced.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct QueueEntry {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// Why.
+    pub reason: String,
+    /// For how long it has been queued.
+    #[serde(rename = "queued_ms", serialize_with = "elapsed_ms")]
+    pub since: Instant,
+}
+
+/// The cluster at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClusterState {
+    /// Its name.
+    pub name: String,
+    /// The build of the master.
+    pub build: String,
+    /// How it is as a whole.
+    pub state: NodeState,
+    /// Why it is degraded.
+    pub crash_loop: Option<String>,
+    /// What an operator says of its health.
+    pub mark: Mark,
+    /// The number of workers wanted.
+    pub wanted: u32,
+    /// The master.
+    pub master: ProcessState,
+    /// The cache manager, where there is one.
+    pub cache_manager: Option<ProcessState>,
+    /// Workers that have not ended, in the order of their numbers.
+    pub workers: Vec<WorkerState>,
+    /// Workers to be replaced, the next one first.
+    pub death_queue: Vec<QueueEntry>,
+}
+
+impl ClusterState {
+    pub(crate) fn starting(name: &str) -> Self {
+        ClusterState {
+            name: name.to_owned(),
+            build: crate::build::id().to_owned(),
+            state: NodeState::Starting,
+            crash_loop: None,
+            mark: Mark::Up,
+            wanted: 0,
+            master: ProcessState {
+                pid: std::process::id(),
+                state: "active".to_owned(),
+                started: Instant::now(),
+                build: crate::build::id().to_owned(),
+            },
+            cache_manager: None,
+            workers: Vec::new(),
+            death_queue: Vec::new(),
+        }
+    }
+
+    /// Workers that serve at this moment.
+    pub fn serving(&self) -> usize {
+        self.workers.iter().filter(|w| w.state == "active").count()
+    }
+}
+
+impl Serialize for ClusterState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("ClusterState", 12)?;
+        out.serialize_field("name", &self.name)?;
+        out.serialize_field("build", &self.build)?;
+        out.serialize_field("state", &self.state)?;
+        out.serialize_field("crash_loop", &self.crash_loop)?;
+        out.serialize_field("mark", &self.mark)?;
+        out.serialize_field("wanted", &self.wanted)?;
+        out.serialize_field("serving", &self.serving())?;
+        out.serialize_field("time", &unix_ms())?;
+        out.serialize_field("master", &self.master)?;
+        out.serialize_field("cache_manager", &self.cache_manager)?;
+        out.serialize_field("workers", &self.workers)?;
+        out.serialize_field("death_queue", &self.death_queue)?;
+        out.end()
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn elapsed_ms<S: Serializer>(since: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
+}

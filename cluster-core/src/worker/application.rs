@@ -1,0 +1,97 @@
+//! What an application supplies, and what it is given: core knows no more of it than this.
+
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::node::Cluster;
+use crate::protocol::{Beat, StartStep};
+use crate::sys::page::Slot;
+
+/// A listening socket that all workers share.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP, and the address that it is bound to.
+    Tcp(TcpListener),
+    /// A Unix socket, and its path.
+    Unix(UnixListener, PathBuf),
+}
+
+impl Socket {
+    /// The address as people write it: `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
+    pub fn address(&self) -> String {
+        match self {
+            Socket::Tcp(listener) => {
+                listener.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string())
+            }
+            Socket::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener, _) => listener.as_fd(),
+        }
+    }
+}
+
+/// Why a start failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{step} failed: {source}")]
+pub struct StartFailure {
+    /// The step that failed.
+    pub step: StartStep,
+    /// Why.
+    pub source: Box<dyn std::error::Error>,
+}
+
+impl StartFailure {
+    /// A step failed for this reason.
+    pub fn new(step: StartStep, source: impl Into<Box<dyn std::error::Error>>) -> Self {
+        StartFailure { step, source: source.into() }
+    }
+}
+
+/// What a starting application is given.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Means {
+    /// The sockets to serve, shared with all other workers.
+    pub sockets: Vec<Socket>,
+    /// A slot of the shared page for each thread; fewer where the page is full.
+    pub slots: Vec<Slot>,
+}
+
+/// An application as core sees it.
+pub trait Application {
+    /// Configures, builds and warms up the application, serving nobody yet.
+    fn start(
+        self: Box<Self>,
+        cluster: Cluster,
+        means: Means,
+    ) -> LocalBoxFuture<'static, Result<Box<dyn Serving>, StartFailure>>;
+}
+
+/// An application that has started.
+pub trait Serving {
+    /// Serves from now on; gives back the addresses.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn accept(&mut self) -> LocalBoxFuture<'static, Result<Vec<String>, StartFailure>>;
+
+    /// Stops accepting, at once; resolves when all that had been accepted is done.
+    fn pause(&mut self) -> LocalBoxFuture<'static, ()>;
+
+    /// Stops accepting, at once, and lets everything end; what idles is closed after the grace.
+    fn drain(&mut self, grace: Duration) -> LocalBoxFuture<'static, ()>;
+
+    /// Adds the application's figures to a heartbeat.
+    fn sample(&mut self, beat: &mut Beat);
+}

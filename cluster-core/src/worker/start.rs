@@ -1,0 +1,185 @@
+//! A process below the master from its first moment until it serves.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::application::{Application, StartFailure};
+use super::boot::BootRecord;
+use super::run::{self, Run};
+use crate::bridge::handshake::HandshakeError;
+use crate::bridge::link::Closed;
+use crate::bridge::outbox::Outbox;
+use crate::bridge::uplink::{LinkState, Uplink};
+use crate::emitter::hub::{Hub, Routes};
+use crate::health::heartbeat::Sampler;
+use crate::id::ProcessId;
+use crate::node::Cluster;
+use crate::protocol::{Command, Hello, PROTOCOL, Report, Roster};
+use crate::sys::signal::Signals;
+use crate::wire::codec;
+use crate::wire::frame::Header;
+use crate::wire::message::WireMessage;
+
+/// Commands that may wait for the process; the master sends a handful in its life, so more are a fault of the master.
+const COMMANDS: usize = 64;
+
+/// Why a process below the master does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// What the master handed over cannot be used.
+    #[error("what the master handed over cannot be used")]
+    Means(#[source] std::io::Error),
+    /// The master cannot be reached.
+    #[error("the master cannot be reached")]
+    Link(#[source] HandshakeError),
+    /// The application did not start.
+    #[error(transparent)]
+    Start(#[from] StartFailure),
+    /// It was told to end while it started.
+    #[error("told to end while it started")]
+    Dismissed,
+    /// Signals cannot be caught.
+    #[error("signals cannot be caught")]
+    Signals(#[source] std::io::Error),
+}
+
+/// How the process tells the master of itself.
+#[derive(Clone)]
+pub(crate) struct Reporter(pub(crate) Arc<Outbox>);
+
+impl Reporter {
+    /// Sends a report. While the master is away it is not held: on the next link all that matters is said anew.
+    pub(crate) fn report(&self, report: &Report) {
+        let sent = self.0.push(Report::HEADER, |out| codec::encode_into(report, out));
+        if let Err(e) = sent {
+            tracing::debug!(?report, reason = ?e, "a report was not sent");
+        }
+    }
+}
+
+/// What came of a start.
+pub(crate) struct Started {
+    pub(crate) cluster: Cluster,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) run: Run,
+}
+
+/// Starts the process: link, actors, application, in this order.
+pub(crate) async fn start(
+    boot: BootRecord,
+    application: Box<dyn Application>,
+    actors: impl FnOnce(&Cluster),
+) -> Result<Started, WorkerError> {
+    let mut signals = Signals::new().map_err(WorkerError::Signals)?;
+    let means = boot.means().map_err(WorkerError::Means)?;
+    let outbox = Arc::new(Outbox::new());
+    let reporter = Reporter(Arc::clone(&outbox));
+    let hub = Hub::new(boot.process, Routes::Member(Arc::clone(&outbox)));
+    let offer = {
+        let reporter = reporter.clone();
+        move |name: &str, offered: bool| {
+            let name = name.to_owned();
+            reporter.report(&match offered {
+                true => Report::StatusOffered { name },
+                false => Report::StatusWithdrawn { name },
+            });
+        }
+    };
+    let generation = boot.generation;
+    let cluster = Cluster::new(Arc::clone(&hub), generation, boot.options.clone(), None, offer);
+    actors(&cluster);
+
+    let (commands, mut orders) = mpsc::channel(COMMANDS);
+    let link = connect(&boot, hub, outbox, commands).await?;
+    cluster.status().offer_all();
+    let mut starting = application.start(cluster.clone(), means);
+    let started = loop {
+        tokio::select! {
+            started = &mut starting => break started,
+            _ = signals.next() => return Err(WorkerError::Dismissed),
+            command = orders.recv() => match command {
+                Some(Command::Retire { .. } | Command::Abort) | None => {
+                    return Err(WorkerError::Dismissed);
+                }
+                Some(Command::Pause | Command::Resume) => {}
+            },
+        }
+    };
+    drop(starting);
+    let listening = async {
+        let mut serving = started?;
+        reporter.report(&Report::Warmed);
+        let addresses = serving.accept().await?;
+        Ok((serving, addresses))
+    };
+    match listening.await {
+        Ok((serving, addresses)) => {
+            reporter.report(&Report::Listening { addresses: addresses.clone() });
+            info!(addresses = %addresses.join(" "), "serving");
+            let sampler = Sampler::new();
+            let run = Run { cluster: cluster.clone(), reporter, serving, orders, signals, link, sampler };
+            Ok(Started { cluster, addresses, run })
+        }
+        Err(failure) => {
+            let failure: StartFailure = failure;
+            error!(step = %failure.step, cause = %run::chain(&*failure.source), "the start failed");
+            let cause = run::chain(&*failure.source);
+            reporter.report(&Report::StartFailed { step: failure.step, cause });
+            run::flush(&reporter).await;
+            Err(failure.into())
+        }
+    }
+}
+
+async fn connect(
+    boot: &BootRecord,
+    hub: Arc<Hub>,
+    outbox: Arc<Outbox>,
+    commands: mpsc::Sender<Command>,
+) -> Result<watch::Receiver<LinkState>, WorkerError> {
+    let worker = match boot.process {
+        ProcessId::Worker(id) => Some(id),
+        _ => None,
+    };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        build: crate::build::id().to_owned(),
+        role: boot.process.role(),
+        worker,
+        generation: boot.generation,
+        pid: std::process::id(),
+    };
+    let uplink = Uplink { path: boot.runtime_dir.join("master.sock"), hello, outbox };
+    let (stream, welcome) = uplink.connect().await.map_err(WorkerError::Link)?;
+    let (state, link) = watch::channel(LinkState::Up { master: welcome.pid });
+    let receive = move |header, body: &[u8]| receive(&hub, &commands, header, body);
+    actix_rt::spawn(uplink.keep(stream, state, receive));
+    Ok(link)
+}
+
+fn receive(
+    hub: &Arc<Hub>,
+    commands: &mpsc::Sender<Command>,
+    header: Header,
+    body: &[u8],
+) -> Result<(), Closed> {
+    let broken = |source| Closed::Message { kind: header.kind, source };
+    if hub.receive(ProcessId::Master, header, body)? {
+        return Ok(());
+    }
+    if header == Command::HEADER {
+        let command = codec::decode(body).map_err(broken)?;
+        if let Err(e) = commands.try_send(command) {
+            warn!(error = %e, "a command was dropped");
+        }
+    } else if header == Roster::HEADER {
+        hub.set_roster(codec::decode(body).map_err(broken)?);
+    } else {
+        hub.counters().unknown_kinds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    Ok(())
+}
+
