@@ -229,38 +229,14 @@ impl Outcome for () {
     }
 }
 
-impl<T: Termination, E: std::fmt::Display + AsError> Outcome for Result<T, E> {
+impl<T: Termination, E: Into<Box<dyn std::error::Error>>> Outcome for Result<T, E> {
     fn exit_code(self) -> ExitCode {
         match self {
             Ok(value) => value.report(),
             Err(e) => {
-                eprintln!("error: {}", e.in_one_line());
+                eprintln!("error: {}", worker::run::chain(&*e.into()));
                 ExitCode::FAILURE
             }
         }
-    }
-}
-
-/// An error that can be told with its causes.
-pub trait AsError {
-    /// The error and its causes in one line.
-    fn in_one_line(&self) -> String;
-}
-
-impl<E: std::error::Error + 'static> AsError for E {
-    fn in_one_line(&self) -> String {
-        worker::run::chain(self)
-    }
-}
-
-impl AsError for Box<dyn std::error::Error> {
-    fn in_one_line(&self) -> String {
-        worker::run::chain(&**self)
-    }
-}
-
-impl AsError for Box<dyn std::error::Error + Send + Sync> {
-    fn in_one_line(&self) -> String {
-        worker::run::chain(&**self)
     }
 }

@@ -13,7 +13,7 @@ mod id;
 mod log;
 mod master;
 mod node;
-pub mod options;
+mod options;
 mod panics;
 mod protocol;
 mod status;
@@ -23,7 +23,7 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
-pub use cluster::{AsError, ClusterError, Launch, Outcome, Running, run_main};
+pub use cluster::{ClusterError, Launch, Outcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, main};
 pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
@@ -35,7 +35,11 @@ pub use master::start::{MakeSocket, Monitor};
 pub use node::{
     Cluster, ClusterState, Mark, NodeState, ProcessState, ProgressNote, QueueEntry, WorkerState,
 };
-pub use options::{Options, OptionsError};
+pub use options::{
+    AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions,
+    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome as Loaded, Place,
+    Sources, TlsOptions,
+};
 pub use panics::mark_arbiter;
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};

@@ -206,3 +206,9 @@ impl Cluster {
         self.node.probes.told_down().await;
     }
 }
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("process", &self.node.me).finish_non_exhaustive()
+    }
+}

@@ -48,7 +48,7 @@ pub enum MasterError {
     OwnListener(#[source] io::Error),
     /// The monitor does not start.
     #[error("the monitor does not start")]
-    Monitor(#[source] Box<dyn std::error::Error>),
+    Monitor(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The cache manager does not start.
     #[error("the cache manager does not start: {cause}")]
     CacheManager {
@@ -82,7 +82,7 @@ pub trait Monitor {
     /// # Errors
     ///
     /// Why it cannot.
-    fn configure(&mut self, cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>>;
+    fn configure(&mut self, cluster: &Cluster) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
     /// The address that it will bind.
     fn address(&self, options: &Options) -> SocketAddr;
@@ -91,7 +91,7 @@ pub trait Monitor {
     fn serve(
         &mut self,
         cluster: &Cluster,
-    ) -> LocalBoxFuture<'static, Result<Vec<String>, Box<dyn std::error::Error>>>;
+    ) -> LocalBoxFuture<'static, Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>>;
 
     /// Ends it.
     fn stop(&mut self) -> LocalBoxFuture<'static, ()>;

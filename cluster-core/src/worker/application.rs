@@ -47,18 +47,17 @@ pub struct StartFailure {
     /// The step that failed.
     pub step: StartStep,
     /// Why.
-    pub source: Box<dyn std::error::Error>,
+    pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl StartFailure {
     /// A step failed for this reason.
-    pub fn new(step: StartStep, source: impl Into<Box<dyn std::error::Error>>) -> Self {
+    pub fn new(step: StartStep, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         StartFailure { step, source: source.into() }
     }
 }
 
 /// What a starting application is given.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Means {
     /// The sockets to serve, shared with all other workers.
