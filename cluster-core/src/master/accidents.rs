@@ -173,8 +173,8 @@ impl Accidents {
         self.crash_loop.filter(|_| !self.is_forgiven(now))
     }
 
-    /// Whether the first workers are still on trial: one has failed, and none has listened. Then failed ones are not
-    /// started again before all of them have failed.
+    /// Whether the first workers are still on trial: one has failed, and none has listened. Then no other is started
+    /// before all of them have failed, and after that one at a time, until one listens.
     pub(crate) fn on_trial(&self) -> bool {
         !self.has_listened && self.failed_starts > 0
     }

@@ -5,7 +5,8 @@
 //! 1. *stop* overrides everything;
 //! 2. workers too many are dismissed: first those that do not serve yet, then paused ones, then those that wait to be
 //!    replaced anyway, then the youngest (the oldest are the warmest);
-//! 3. missing workers are started, all at once, but not before the accidents allow it;
+//! 3. missing workers are started, all at once, but not before the accidents allow it, and while it is open whether
+//!    any worker can start, one at a time;
 //! 4. workers are paused and resumed;
 //! 5. outdated workers join the death queue;
 //! 6. the head of the death queue is replaced: its successor serves before it is dismissed, one for one, so that a
@@ -53,7 +54,7 @@ pub(crate) enum Step {
         /// Why.
         reason: Reason,
     },
-    /// Kill a worker, and note that it was killed.
+    /// Kill a worker, tell the queue (`dismissed`), and note that it was killed.
     Kill {
         /// Which.
         worker: WorkerId,
