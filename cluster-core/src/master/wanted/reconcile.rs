@@ -54,7 +54,7 @@ pub(crate) enum Step {
         /// Why.
         reason: Reason,
     },
-    /// Kill a worker, and note that it was killed.
+    /// Kill a worker, tell the queue (`dismissed`), and note that it was killed.
     Kill {
         /// Which.
         worker: WorkerId,
@@ -180,12 +180,15 @@ fn outdated(wanted: &Wanted, view: &View<'_>) -> Option<Step> {
     })
 }
 
-/// Whether there is a roll with nobody left to replace. An outdated worker may be queued for another reason.
+/// Whether there is a roll with nobody left to replace: a worker that drains still counts while it heads the queue,
+/// whatever it was queued for.
 fn is_rolled(wanted: &Wanted, view: &View<'_>) -> bool {
     wanted.roll.is_some_and(|roll| {
-        let reason = roll.kind.reason();
-        view.living().all(|worker| worker.generation >= roll.to)
-            && view.queue.iter().all(|entry| entry.reason != reason)
+        let mut outdated = view
+            .workers
+            .iter()
+            .filter(|worker| worker.generation < roll.to);
+        outdated.all(|worker| !worker.state.is_living() && !view.queue.contains(worker.id))
     })
 }
 

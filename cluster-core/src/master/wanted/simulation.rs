@@ -203,6 +203,7 @@ impl Simulation {
                 Step::Enqueue { worker, reason } => self.enqueue(worker, reason),
                 Step::Kill { worker } => {
                     assert!(self.wanted.stopping.is_some());
+                    self.queue.dismissed(worker);
                     self.feed(worker, Event::Kill);
                 }
                 Step::RollDone => {
@@ -213,6 +214,8 @@ impl Simulation {
                             .all(|worker| !worker.view.state.is_living()
                                 || worker.view.generation >= roll.to)
                     );
+                    let old = self.replaced.and_then(|(old, _)| self.workers.get(&old));
+                    assert!(old.is_none_or(|old| old.view.generation >= roll.to));
                     self.rolls_done += 1;
                 }
                 Step::Settled | Step::Stopped | Step::Hopeless | Step::Wait { .. } => {
@@ -230,6 +233,12 @@ impl Simulation {
     }
 
     fn start(&mut self, as_successor_of: Option<WorkerId>) {
+        assert!(self.wanted.stopping.is_none(), "no births at the end");
+        assert!(self.accidents.delay(self.now).is_zero(), "too soon");
+        if as_successor_of.is_some() {
+            let living = self.count(State::is_living);
+            assert!(living >= self.wanted.count, "the dead first");
+        }
         self.born += 1;
         let id = WorkerId(self.born);
         let mut worker = Simulated {
@@ -247,7 +256,6 @@ impl Simulation {
             }
         }
         self.workers.insert(id, worker);
-        assert!(self.wanted.stopping.is_none(), "no births at the end");
         if let Some(old) = as_successor_of {
             assert!(self.state(old).is_some_and(State::is_living));
             if let Some((other, _)) = self.replaced {

@@ -157,6 +157,24 @@ fn a_roll_that_cannot_start_a_worker_leaves_the_old_ones_serving() {
 }
 
 #[test]
+fn one_that_goes_by_itself_while_its_successor_starts_is_not_kept() {
+    let mut simulation = Simulation::new(2);
+    assert_eq!(simulation.calm(), Step::Settled);
+    simulation.act(&Act::Condemn(0));
+    simulation.act(&Act::Accident(0, Event::Leaving));
+    // Its successor is now what replaces it, and no failure of that one can bring it back.
+    assert_eq!((simulation.workers.len(), simulation.queue.len()), (3, 1));
+    for _ in 0..4 {
+        let latest = WorkerId(simulation.born);
+        simulation.feed(latest, Event::StartFailed);
+        simulation.act(&Act::Time(10_000));
+        assert_eq!(simulation.queue.len(), 1);
+    }
+    assert_eq!(simulation.calm(), Step::Settled);
+    assert_eq!(simulation.state(WorkerId(1)), None);
+}
+
+#[test]
 fn first_workers_that_all_fail_are_hopeless() {
     for (count, births) in [(1, 3), (2, 3), (4, 4)] {
         let mut simulation = Simulation::new(count);
