@@ -172,10 +172,9 @@ impl Process {
     async fn ended(&self) -> io::Result<()> {
         let pidfd = self.pidfd.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         // A duplicate for each wait: one descriptor can be registered once only, and callers may sit in several runtimes.
-        // SAFETY: the descriptor is owned by the `AsyncFd` and is closed by nobody else while it is registered.
-        #[allow(unsafe_code)]
+        // SAFETY: the duplicate is open, and the `AsyncFd` owns it, under one number, until it is dropped.
         let ended =
-            unsafe { AsyncFd::register_with_interest(pidfd.try_clone()?, Interest::READABLE) }?;
+            unsafe { AsyncFd::register_with_interest(pidfd.try_clone()?, Interest::READABLE)? };
         ended.readable().await.map(drop)
     }
 }

@@ -47,7 +47,7 @@ impl Signals {
         };
         Ok(Self {
             streams: signals.iter().map(listen).collect::<io::Result<_>>()?,
-            repeats: Repeats::default(),
+            repeats: Repeats::within(REPEAT),
         })
     }
 
@@ -71,12 +71,20 @@ impl Signals {
 }
 
 /// Which signals are repetitions of one that was already acted upon.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Repeats {
+    window: Duration,
     admitted: Vec<(Signal, Instant)>,
 }
 
 impl Repeats {
+    fn within(window: Duration) -> Self {
+        Self {
+            window,
+            admitted: Vec::new(),
+        }
+    }
+
     /// Whether a signal that arrives now counts. The time runs from the last one that did, so that a steady stream is
     /// thinned, not silenced.
     fn admit(&mut self, signal: Signal, now: Instant) -> bool {
@@ -85,7 +93,7 @@ impl Repeats {
             .iter_mut()
             .find(|(earlier, _)| *earlier == signal)
         {
-            Some((_, last)) if now.saturating_duration_since(*last) < REPEAT => false,
+            Some((_, last)) if now.saturating_duration_since(*last) < self.window => false,
             Some((_, last)) => {
                 *last = now;
                 true
@@ -144,7 +152,7 @@ mod tests {
     fn equal_signals_close_together_count_once() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut repeats = Repeats::default();
+        let mut repeats = Repeats::within(REPEAT);
         assert!(repeats.admit(Signal::TERM, at(0)));
         assert!(!repeats.admit(Signal::TERM, at(1)));
         assert!(repeats.admit(Signal::INT, at(2)), "another signal counts");
@@ -164,6 +172,8 @@ mod tests {
     #[tokio::test]
     async fn real_signals_arrive_and_their_repetitions_do_not() {
         let mut signals = Signals::of(&[Signal::USR1, Signal::USR2]).unwrap();
+        // However slow the machine is.
+        signals.repeats = Repeats::within(Duration::from_secs(3600));
         kill_process(getpid(), Signal::USR1).unwrap();
         assert_eq!(signals.next().await, Signal::USR1);
         kill_process(getpid(), Signal::USR1).unwrap();

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rustix::io::FdFlags;
 use rustix::process::Pid;
 
-use super::{Process, children, open_pidfd};
+use super::{Process, children, descriptors, open_pidfd};
 use crate::sys::inherit::BOOT_VARIABLE;
 
 /// The highest signal number on the systems that we know; setting one that does not exist fails without harm.
@@ -79,6 +79,9 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
 
 /// Runs in the child, after the fork: what is done here no other thread's spawn can see.
 fn prepare_child(fds: &[RawFd]) -> io::Result<()> {
+    // Marked are those that a library opened without the mark, or that came from whoever started us.
+    #[cfg(target_os = "linux")]
+    descriptors::close_range(3, u32::MAX);
     for &fd in fds {
         // SAFETY: the caller of `spawn` borrows the descriptor until the call returns, which is after this ran.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };

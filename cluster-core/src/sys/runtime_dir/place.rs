@@ -189,7 +189,7 @@ impl Place {
         if mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX) {
             return Err(RuntimeDirError::Mode {
                 path: base.into(),
-                mode: mode.as_raw_mode() as u32,
+                mode: permissions(found),
             });
         }
         Ok(())
@@ -225,10 +225,15 @@ fn check_mode(path: &Path, found: &Stat) -> Result<(), RuntimeDirError> {
     if mode.intersects(Mode::WGRP | Mode::WOTH) {
         return Err(RuntimeDirError::Mode {
             path: path.into(),
-            mode: mode.as_raw_mode() as u32,
+            mode: permissions(found),
         });
     }
     Ok(())
+}
+
+#[allow(clippy::unnecessary_cast, reason = "16 bits on some systems")]
+fn permissions(found: &Stat) -> u32 {
+    Mode::from_raw_mode(found.st_mode).as_raw_mode() as u32
 }
 
 fn writable(path: &Path) -> rustix::io::Result<()> {
