@@ -398,8 +398,12 @@ async fn a_stalled_handshake_holds_up_nobody_and_is_given_up() {
     assert_eq!(fixture.server.live(), 2, "the stalled one is still there");
     stalled.end().await;
     assert_eq!(quick.get("/").await.body, "hello");
+    // A drain ends a handshake with the idle.
+    let mut stalled = fixture.client().await;
+    assert_eq!(quick.get("/").await.body, "hello");
     fixture.server.drain(GRACE).await;
     quick.end().await;
+    stalled.end().await;
 }
 
 #[actix_rt::test]

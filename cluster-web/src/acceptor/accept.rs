@@ -53,10 +53,10 @@ pub(crate) async fn accept_loop(
 
 /// Lets the others come first: for a moment where we hold more than our share, else for one round of this thread.
 async fn give_way(connections: &Connections) {
-    if connections.above_mean() {
-        // A connection of ours that closes may make it our turn again at once.
+    if connections.should_give_way() {
+        // A connection of ours that closes makes it our turn again at once.
         let _ = timeout(COURTESY, async {
-            while connections.above_mean() {
+            while connections.should_give_way() {
                 connections.one_closed().await;
             }
         })

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     rc::{Rc, Weak},
     task::Waker,
+    time::{Duration, Instant},
 };
 
 use cluster_core::Slot;
@@ -30,7 +31,13 @@ pub(crate) struct Connections {
     slot: RefCell<Option<Slot>>,
     /// Told whenever a connection has gone.
     closed: Notify,
+    /// Connections closed and not yet replaced, and when the last of them closed.
+    vacant: Cell<u32>,
+    vacated: Cell<Option<Instant>>,
 }
+
+/// How long the place of a closed connection is kept for the next one.
+const VACANCY: Duration = Duration::from_millis(10);
 
 impl Connections {
     pub(crate) fn new() -> Rc<Self> {
@@ -40,6 +47,8 @@ impl Connections {
             draining: Cell::new(false),
             slot: RefCell::new(None),
             closed: Notify::new(),
+            vacant: Cell::new(0),
+            vacated: Cell::new(None),
         })
     }
 
@@ -59,6 +68,7 @@ impl Connections {
 
     /// From now on the others see our connections.
     pub(crate) fn join(&self, slot: Slot) {
+        self.leave();
         slot.set_live(self.live.get());
         slot.join();
         *self.slot.borrow_mut() = Some(slot);
@@ -72,9 +82,20 @@ impl Connections {
         }
     }
 
-    /// Whether another acceptor should have the next connection.
-    pub(crate) fn above_mean(&self) -> bool {
-        self.slot.borrow().as_ref().is_some_and(Slot::above_mean)
+    /// Whether another acceptor should have the next connection: we hold more than the mean, and it would not merely
+    /// take the place of one of ours that has just closed. Connections that come and go need no sharing out, and
+    /// waiting for each other would only leave everyone idle.
+    pub(crate) fn should_give_way(&self) -> bool {
+        if !self.slot.borrow().as_ref().is_some_and(Slot::above_mean) {
+            return false;
+        }
+        let fresh = self
+            .vacated
+            .get()
+            .is_some_and(|since| since.elapsed() < VACANCY);
+        let vacant = if fresh { self.vacant.get() } else { 0 };
+        self.vacant.set(vacant.saturating_sub(1));
+        vacant == 0
     }
 
     /// Resolves when a connection closes after this call.
@@ -225,6 +246,8 @@ impl Drop for Pass {
         if let Some(connections) = self.0.connections.upgrade() {
             connections.gates.borrow_mut().try_remove(self.0.key);
             connections.count(connections.live.get().saturating_sub(1));
+            connections.vacant.set(connections.vacant.get() + 1);
+            connections.vacated.set(Some(Instant::now()));
             connections.closed.notify_waiters();
         }
     }

@@ -2,8 +2,9 @@
 
 use std::{
     fmt,
-    future::ready,
+    future::{Future, poll_fn, ready},
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -18,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     conn::{Attended, Conn, Stream},
     error::AcceptorError,
-    gate::Pass,
+    gate::{Order, Pass},
     listener::Accepted,
     settings::HttpSettings,
 };
@@ -131,12 +132,20 @@ where
                 let http = Rc::clone(&self.http);
                 let handshake = timeout(self.settings.tls_handshake_timeout, tls.accept(stream));
                 let life = async move {
-                    let stream = match handshake.await {
-                        Ok(Ok(stream)) => stream,
-                        Ok(Err(error)) => {
+                    let mut handshake = pin!(handshake);
+                    let stream = poll_fn(|cx| match gate.order() {
+                        Order::Serve => handshake.as_mut().poll(cx).map(Some),
+                        Order::Close | Order::Abort => Poll::Ready(None),
+                    });
+                    let stream = match stream.await {
+                        Some(Ok(Ok(stream))) => stream,
+                        Some(Ok(Err(error))) => {
                             return tracing::debug!(?peer, %error, "TLS handshake failed");
                         }
-                        Err(_) => return tracing::debug!(?peer, "TLS handshake took too long"),
+                        Some(Err(_)) => {
+                            return tracing::debug!(?peer, "TLS handshake took too long");
+                        }
+                        None => return,
                     };
                     let protocol = negotiated(&stream);
                     let conn = Conn::new(Stream::Tls(Box::new(stream)), gate);

@@ -154,7 +154,7 @@ impl Server {
         while connections.live() > 0 {
             tokio::select! {
                 () = connections.all_closed() => return,
-                _ = rounds.tick() => connections.close_idle(begun.elapsed() < grace * 2),
+                _ = rounds.tick() => connections.close_idle(begun.elapsed() < grace.saturating_mul(2)),
             }
         }
     }
