@@ -229,3 +229,34 @@ fn write(path: &Path, text: &str) -> Result<(), BenchError> {
         source,
     })
 }
+
+/// How many processes wanted to run in the last minute, where the system tells.
+fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg")
+        .ok()?
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// What the reader of the figures must know where others were at work on the machine.
+fn busy(load: Option<f64>) -> Option<String> {
+    load.filter(|load| *load > 1.0)
+        .map(|load| format!("NOT A QUIET MACHINE: load {load:.1} at the start"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_machine_is_said() {
+        assert_eq!(busy(None), None);
+        assert_eq!(busy(Some(0.3)), None);
+        assert_eq!(
+            busy(Some(8.9)).as_deref(),
+            Some("NOT A QUIET MACHINE: load 8.9 at the start")
+        );
+    }
+}

@@ -34,6 +34,8 @@ impl Pair {
 /// Where a server cannot be built, started or loaded, or a request fails.
 pub(crate) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
+    // Before our own build, which would be taken for somebody else's work.
+    let load = super::load_average();
     build()?;
     let release = plan.target.join("release");
     let mut rows = Vec::new();
@@ -56,9 +58,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Table, BenchError> {
     }
     rows.push(evenness(plan, &hello(plan, &release, 8)?, 8, 1.5)?);
     let note = format!(
-        "{WORKERS} workers of 1 thread against bare actix-web on {WORKERS} threads; 64 connections; medians of {} rounds of {} s",
+        "{WORKERS} workers of 1 thread against bare actix-web on {WORKERS} threads; 64 connections; medians of {} rounds of {} s{}",
         plan.rounds,
-        plan.length.as_secs()
+        plan.length.as_secs(),
+        super::busy(load)
+            .map(|said| format!("; {said}"))
+            .unwrap_or_default(),
     );
     Ok(Table {
         title: "HTTP: hello against bare actix-web".into(),
