@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::wanted::RollKind;
-use super::wanted::command::{self, Accepted, Command, Refused};
+use super::wanted::command::{self, Accepted, Command, MOST_WORKERS, Refused};
 use super::wanted::view::View;
 use super::{End, Master, Waiter};
 use crate::emitter::{Target, emit_json};
@@ -19,9 +19,6 @@ use crate::protocol::{Addressee, Operation, OperationError};
 
 /// How long processes have beyond their time to drain, before all is forced.
 pub(super) const MARGIN: Duration = Duration::from_secs(6);
-/// The largest number of workers.
-const MOST_WORKERS: u32 = 512;
-
 /// An operation, as a message.
 #[derive(Message)]
 #[rtype(result = "()")]

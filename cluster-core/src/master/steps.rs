@@ -43,6 +43,7 @@ impl Master {
             Step::Resume { worker } => self.want(worker, Event::Resume, State::Active),
             Step::Enqueue { worker, reason } => self.enqueue(worker, reason),
             Step::Kill { worker } => {
+                self.queue.dismissed(worker);
                 self.want(worker, Event::Kill, State::Retiring);
                 if let Some(worker) = self.workers.get_mut(&worker) {
                     worker.view.killed = true;

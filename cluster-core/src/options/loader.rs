@@ -9,6 +9,8 @@ use super::flags::{self, Asked, Flags};
 use super::origin::Settled;
 use super::rule::MAX_VALUE;
 use super::table::KEYS;
+use crate::sys::inherit;
+
 use super::{AppFlagProblem, Options, OptionsError, Origin, Place, file, variables};
 
 /// The file that is read when none is named.
@@ -99,12 +101,16 @@ impl Loader {
         self
     }
 
-    /// Reads the options of this process; see [`Options::load`].
+    /// Reads the options of this process; see [`Options::load`]. A process that a master has started has its master's
+    /// options, whatever has become of their sources since.
     ///
     /// # Errors
     ///
     /// As [`Options::load`].
     pub fn load(&self) -> Result<Options, OptionsError> {
+        if let Some(options) = inherited() {
+            return Ok(options);
+        }
         let env: Vec<_> = std::env::vars_os().collect();
         let args: Vec<_> = std::env::args_os().collect();
         let flags = match self.ask(&args)? {
@@ -237,6 +243,17 @@ impl Loader {
         let cluster = || concat!("(cluster ", env!("CARGO_PKG_VERSION"), ")").to_owned();
         self.version.clone().unwrap_or_else(cluster)
     }
+}
+
+/// The options that the master handed to this process. A record that cannot be read is the launcher's to complain of.
+fn inherited() -> Option<Options> {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        options: Options,
+    }
+    let bytes = inherit::peek_boot().ok()??;
+    let record: Record = serde_json::from_slice(&bytes).ok()?;
+    Some(record.options)
 }
 
 /// The file that a flag names, or else a variable.

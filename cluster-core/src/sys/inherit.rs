@@ -66,6 +66,21 @@ pub(crate) fn take_boot() -> io::Result<Option<Vec<u8>>> {
     number.map_or(Ok(None), take_record)
 }
 
+/// Reads the boot record and leaves it to be taken.
+///
+/// # Errors
+/// As [`take_boot`].
+pub(crate) fn peek_boot() -> io::Result<Option<Vec<u8>>> {
+    let number = std::env::var(BOOT_VARIABLE)
+        .ok()
+        .and_then(|value| value.parse().ok());
+    let _claim = CLAIM.lock();
+    match number.map(inherited) {
+        Some(Ok(fd)) if carrier::is_record(fd) => read_record(&File::from(fd.try_clone_to_owned()?)).map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn take_record(number: RawFd) -> io::Result<Option<Vec<u8>>> {
     let _claim = CLAIM.lock();
     let Ok(fd) = inherited(number) else {
@@ -76,6 +91,10 @@ fn take_record(number: RawFd) -> io::Result<Option<Vec<u8>>> {
     }
     // SAFETY: the descriptor is open, and it was inherited (`inherited`), so that nothing in this process owns it.
     let record = File::from(unsafe { OwnedFd::from_raw_fd(number) });
+    read_record(&record).map(Some)
+}
+
+fn read_record(record: &File) -> io::Result<Vec<u8>> {
     let length = usize::try_from(record.metadata()?.len()).unwrap_or(usize::MAX);
     if length > BOOT_LIMIT {
         return Err(io::ErrorKind::InvalidData.into());
@@ -83,7 +102,7 @@ fn take_record(number: RawFd) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = vec![0; length];
     // At its place, not the descriptor's: that is shared with every process the record was given to.
     record.read_exact_at(&mut bytes, 0)?;
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Takes an inherited descriptor by its number; from then on it is closed on exec, and its number cannot be taken again.
