@@ -20,7 +20,7 @@ pub use reducer::Reducer;
 
 use crate::emitter::{AskError, Emitter, Target};
 use crate::id::ProcessId;
-use views::{Read, Views, Write};
+use views::{Views, Write};
 
 /// How long a read or write waits for each process unless said otherwise.
 pub const STATUS_WAIT: Duration = Duration::from_secs(1);

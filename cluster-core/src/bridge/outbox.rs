@@ -141,11 +141,6 @@ impl Outbox {
         self.written.notify_waiters();
     }
 
-    /// Bytes that wait on the data lane.
-    pub(crate) fn backlog(&self) -> usize {
-        self.state.lock().data_bytes
-    }
-
     /// Appends a message, whose body `write` appends to the buffer it is given, and sees to it that it is written.
     pub(crate) fn push(
         &self,

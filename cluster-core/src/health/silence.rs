@@ -111,6 +111,7 @@ impl Silence {
     }
 
     /// What is thought of a worker; `None` for one that is not watched.
+    #[cfg(test)]
     pub(crate) fn standing(&self, worker: WorkerId) -> Option<Standing> {
         self.heard.get(&worker).map(|heard| heard.standing)
     }

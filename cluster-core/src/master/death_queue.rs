@@ -149,6 +149,7 @@ impl DeathQueue {
     }
 
     /// How many are queued.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

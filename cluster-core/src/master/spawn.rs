@@ -50,10 +50,6 @@ impl Spawner {
         self.sockets = sockets;
     }
 
-    pub(crate) fn sockets(&self) -> &[Socket] {
-        &self.sockets
-    }
-
     /// Starts a process.
     pub(crate) fn spawn(&mut self, who: ProcessId, generation: Generation) -> io::Result<Spawned> {
         let serves = matches!(who, ProcessId::Worker(_));

@@ -6,7 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Header, Lane};
+use super::frame::Header;
 use crate::id::ProcessId;
 
 /// A message of the protocol: what its frames say of it.
@@ -99,9 +99,6 @@ pub(crate) struct AnswerHead {
     pub(crate) format: Format,
 }
 wire_message!(AnswerHead, kind 8, version 1, Data);
-
-/// The lane of a kind, for what is forwarded unread.
-pub(crate) const DATA: Lane = Lane::Data;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,117 @@
+//! The monitor: the master's own HTTP application, on a port of its own.
+
+mod pages;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::App;
+use actix_web::web::Data;
+use cluster_core::{Cluster, Monitor, Options};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use crate::acceptor::{AcceptorError, HttpSettings, Listener, Server, Site};
+use crate::app::MonitorExtension;
+use crate::ecv::{self, Ecv, EcvSettings};
+use crate::tally::Meters;
+
+/// How long connections to the monitor are waited for at the end.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the monitor does not serve.
+#[derive(Debug, thiserror::Error)]
+enum MonitorError {
+    #[error("{address} (--mon-host, --mon-port) cannot be bound: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Acceptor(#[from] AcceptorError),
+}
+
+pub(crate) struct ClusterMonitor {
+    extensions: Vec<MonitorExtension>,
+    settings: Option<EcvSettings>,
+    ecv: Option<Ecv>,
+    server: std::rc::Rc<std::cell::RefCell<Option<Server>>>,
+}
+
+impl ClusterMonitor {
+    pub(crate) fn new(extensions: Vec<MonitorExtension>, ecv: EcvSettings) -> Self {
+        ClusterMonitor {
+            extensions,
+            settings: Some(ecv),
+            ecv: None,
+            server: std::rc::Rc::default(),
+        }
+    }
+}
+
+impl Monitor for ClusterMonitor {
+    fn configure(&mut self, cluster: &Cluster) -> Result<(), BoxError> {
+        let settings = self.settings.take().unwrap_or_default();
+        self.ecv = ecv::of_cluster(settings, cluster)?;
+        Ok(())
+    }
+
+    fn address(&self, options: &Options) -> SocketAddr {
+        SocketAddr::new(options.mon_host, options.mon_port)
+    }
+
+    fn serve(
+        &mut self,
+        cluster: &Cluster,
+    ) -> LocalBoxFuture<'static, Result<Vec<String>, BoxError>> {
+        let address = self.address(cluster.options());
+        let extensions = self.extensions.clone();
+        let ecv = self.ecv.clone();
+        let cluster = cluster.clone();
+        let place = std::rc::Rc::clone(&self.server);
+        async move {
+            let (server, bound) = serve(address, cluster, extensions, ecv).await?;
+            *place.borrow_mut() = Some(server);
+            Ok(vec![format!("http://{bound}")])
+        }
+        .boxed_local()
+    }
+
+    fn stop(&mut self) -> LocalBoxFuture<'static, ()> {
+        let server = self.server.borrow_mut().take();
+        async move {
+            if let Some(server) = server {
+                server.drain(GRACE).await;
+            }
+        }
+        .boxed_local()
+    }
+}
+
+/// The monitor shares the master's own thread: it is small, and what it shows is there.
+async fn serve(
+    address: SocketAddr,
+    cluster: Cluster,
+    extensions: Vec<MonitorExtension>,
+    ecv: Option<Ecv>,
+) -> Result<(Server, SocketAddr), MonitorError> {
+    let listener = TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|source| MonitorError::Bind { address, source })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    let site = Site { host: bound.to_string(), address: bound, secure: false };
+    let data = Data::new(cluster);
+    let factory = || {
+        let mut app = App::new().app_data(data.clone());
+        for extend in &extensions {
+            app = app.configure(|config| extend(config));
+        }
+        if let Some(ecv) = &ecv {
+            app = app.configure(|config| ecv::enable(config, ecv.clone()));
+        }
+        app.configure(pages::configure)
+    };
+    let meter = Meters::new().for_thread();
+    let server = Server::build(&factory, &[site], HttpSettings::default(), meter).await?;
+    server.accept(vec![Listener::Tcp(listener)], None)?;
+    Ok((server, bound))
+}

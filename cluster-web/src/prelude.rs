@@ -1,0 +1,11 @@
+//! What an application imports: the derives, the handle, the options, actix's handlers and serde's derives.
+
+pub use actix::{Actor, Context, Handler, MessageResult};
+pub use actix_web::web;
+pub use cluster_core::{
+    Cluster, Emitter, Event, HandlerActor, Options, Request, Role, Running, Target,
+};
+pub use serde::{Deserialize, Serialize};
+
+pub use crate::error::{Error, Result};
+pub use crate::{millis, minutes, seconds};
