@@ -110,7 +110,8 @@ impl Launch {
     pub async fn listen(self) -> Result<Running, ClusterError> {
         let boot = BootRecord::take().map_err(ClusterError::Boot)?;
         let me = boot.as_ref().map_or(ProcessId::Master, |boot| boot.process);
-        log::init(me);
+        let options = boot.as_ref().map_or(&self.options, |boot| &boot.options);
+        log::init(me, options);
         panics::end_the_process(self.is_request);
         let role = me.role();
         let actors = self.actors;

@@ -1,5 +1,6 @@
 //! This process's place in the cluster: [`Cluster`], the handle that application code holds.
 
+pub(crate) mod builtin;
 mod probes;
 pub(crate) mod state;
 
@@ -53,6 +54,7 @@ pub(crate) struct Node {
     pub(crate) state: watch::Sender<Arc<ClusterState>>,
     pub(crate) operations: Option<mpsc::Sender<Operated>>,
     pub(crate) probes: Probes,
+    pub(crate) beat: builtin::LastBeat,
 }
 
 /// The cluster, as one of its processes sees it. Cheap to clone; usable from every thread.
@@ -83,6 +85,7 @@ impl Cluster {
                 state: watch::Sender::new(Arc::new(state)),
                 operations,
                 probes: Probes::default(),
+                beat: builtin::LastBeat::default(),
             }),
         }
     }

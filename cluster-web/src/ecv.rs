@@ -25,6 +25,8 @@ use probe::Probe;
 pub enum Verdict {
     /// It takes requests.
     Up,
+    /// Not all workers have been ready once.
+    Starting,
     /// An operator has marked it down.
     MarkedDown,
     /// It stops.
@@ -51,6 +53,7 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Verdict::Up => f.write_str("up"),
+            Verdict::Starting => f.write_str("starting"),
             Verdict::MarkedDown => f.write_str("marked down"),
             Verdict::Stopping => f.write_str("stopping"),
             Verdict::TooFewWorkers { serving, min } => {
@@ -142,8 +145,10 @@ impl Ecv {
             Node::Alone(_) => {}
             Node::Cluster(cluster) => {
                 let state = cluster.state();
-                if state.state == NodeState::Stopping {
-                    return Verdict::Stopping;
+                match state.state {
+                    NodeState::Starting => return Verdict::Starting,
+                    NodeState::Stopping => return Verdict::Stopping,
+                    _ => {}
                 }
                 if state.mark == Mark::Down {
                     return Verdict::MarkedDown;

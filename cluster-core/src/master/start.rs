@@ -19,8 +19,9 @@ use super::spawn::Spawner;
 use super::{End, Master};
 use crate::bridge::listener;
 use crate::emitter::hub::{Hub, Routes};
+use crate::health::heartbeat::Sampler;
 use crate::id::{Generation, ProcessId};
-use crate::node::{Cluster, OPERATIONS};
+use crate::node::{Cluster, OPERATIONS, builtin};
 use crate::options::{Host, Options};
 use crate::protocol::Operation;
 use crate::status::aggregator::{Offered, StatusAggregator};
@@ -288,6 +289,8 @@ fn begin(
             }
         }
     });
+    builtin::offer(&cluster);
+    actix_rt::spawn(beat(cluster.clone()));
     actors(&cluster);
     Ok((cluster, master, ended))
 }
@@ -360,6 +363,16 @@ async fn start_cache_here(
     let mut serving = cache.start(cluster.clone(), means).await.map_err(failed)?;
     serving.accept().await.map_err(failed)?;
     Ok(serving)
+}
+
+/// The master samples itself as often as others beat, for its own status.
+async fn beat(cluster: Cluster) {
+    let sampler = Sampler::new();
+    let mut beats = tokio::time::interval(cluster.options().heartbeat_interval);
+    loop {
+        beats.tick().await;
+        *cluster.node.beat.lock() = sampler.sample();
+    }
 }
 
 /// Signals are operators' requests: a first one stops, a second one forces, SIGHUP rolls.

@@ -109,6 +109,7 @@ impl Run {
     fn beat(&mut self) {
         let mut beat = self.sampler.sample();
         self.serving.sample(&mut beat);
+        *self.cluster.node.beat.lock() = beat.clone();
         self.reporter.report(&Report::Beat(beat));
     }
 

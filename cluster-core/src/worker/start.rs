@@ -11,11 +11,12 @@ use super::run::{self, Run};
 use crate::bridge::handshake::HandshakeError;
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::Outbox;
+use crate::bridge::pending::Settled;
 use crate::bridge::uplink::{LinkState, Uplink};
 use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
 use crate::id::ProcessId;
-use crate::node::Cluster;
+use crate::node::{Cluster, builtin};
 use crate::protocol::{Command, Hello, PROTOCOL, Report, Roster};
 use crate::sys::signal::Signals;
 use crate::wire::codec;
@@ -90,11 +91,13 @@ pub(crate) async fn start(
     };
     let generation = boot.generation;
     let cluster = Cluster::new(Arc::clone(&hub), generation, boot.options.clone(), None, offer);
+    builtin::offer(&cluster);
     actors(&cluster);
 
     let (commands, mut orders) = mpsc::channel(COMMANDS);
     let link = connect(&boot, hub, outbox, commands).await?;
     cluster.status().offer_all();
+    actix_rt::spawn(keep_up(cluster.clone(), link.clone()));
     let mut starting = application.start(cluster.clone(), means);
     let started = loop {
         tokio::select! {
@@ -130,6 +133,19 @@ pub(crate) async fn start(
             reporter.report(&Report::StartFailed { step: failure.step, cause });
             run::flush(&reporter).await;
             Err(failure.into())
+        }
+    }
+}
+
+/// What a broken link leaves to do: questions that were under way are over, and a new master is told again what is offered here.
+async fn keep_up(cluster: Cluster, mut link: watch::Receiver<LinkState>) {
+    while link.changed().await.is_ok() {
+        let state = *link.borrow_and_update();
+        match state {
+            LinkState::Up { .. } => cluster.status().offer_all(),
+            LinkState::Down { .. } => {
+                cluster.emitter().hub.pending.fail(|_| true, || Settled::LinkLost);
+            }
         }
     }
 }
