@@ -23,7 +23,12 @@ fn of_file(path: &str) -> Option<String> {
     let cache = ReadCache::new(file);
     let linked = object::File::parse(&cache).ok().and_then(|program| {
         let id = program.build_id().ok()??;
-        Some(id.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect())
+        Some(
+            id.iter()
+                .take(SHOWN)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
     });
     linked.or_else(|| Some(format!("{:x}-{:x}", metadata.size(), metadata.mtime())))
 }

@@ -91,13 +91,16 @@ impl Launch {
     /// Runs in the roles named, before the application starts.
     #[must_use]
     pub fn in_roles(mut self, roles: &[Role], start: impl FnOnce(&Cluster) + 'static) -> Self {
-        self.actors.push(Bound { roles: roles.to_vec(), start: Box::new(start) });
+        self.actors.push(Bound {
+            roles: roles.to_vec(),
+            start: Box::new(start),
+        });
         self
     }
 
     /// Tells the panic of a request, which ends that request alone, from one that ends the process.
     #[must_use]
-    pub fn is_request(mut self, is_request: fn() -> bool) -> Self {
+    pub fn request_marker(mut self, is_request: fn() -> bool) -> Self {
         self.is_request = is_request;
         self
     }
@@ -140,7 +143,11 @@ impl Launch {
                 let started = master::start::start(plan, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);
                 let end = async move {
-                    started.end.await.unwrap_or(Ok(())).map_err(ClusterError::from)
+                    started
+                        .end
+                        .await
+                        .unwrap_or(Ok(()))
+                        .map_err(ClusterError::from)
                 };
                 Ok(Running::new(cluster, addresses, end))
             }
@@ -152,7 +159,7 @@ impl Launch {
                 let started = worker::start::start(boot, application, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);
                 let end = async move {
-                    started.run.to_the_end().await;
+                    started.run.until_end().await;
                     Ok(())
                 };
                 Ok(Running::new(cluster, addresses, end))
@@ -179,7 +186,11 @@ impl Running {
         actix_rt::spawn(async move {
             let _ = tell.send(end.await);
         });
-        Running { cluster, addresses, end: told }
+        Running {
+            cluster,
+            addresses,
+            end: told,
+        }
     }
 
     /// What this process does.

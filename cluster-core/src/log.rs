@@ -35,17 +35,25 @@ pub(crate) fn init(process: ProcessId, options: &Options) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_timer(Stamp { process: process.to_string() });
+        .with_timer(Stamp {
+            process: process.to_string(),
+        });
     let file = match options.log {
         LogTarget::Files => open(process, options),
         LogTarget::Stderr => None,
     };
     // An error only says that the application was first, as it may be.
     let _ = match file {
-        Some(file) => subscriber.with_ansi(false).with_writer(Mutex::new(file)).try_init(),
+        Some(file) => subscriber
+            .with_ansi(false)
+            .with_writer(Mutex::new(file))
+            .try_init(),
         None => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            subscriber.with_ansi(colour).with_writer(io::stderr).try_init()
+            subscriber
+                .with_ansi(colour)
+                .with_writer(io::stderr)
+                .try_init()
         }
     };
 }

@@ -187,10 +187,21 @@ impl Cluster {
         operation: Operation,
         progress: Option<mpsc::Sender<ProgressNote>>,
     ) -> Result<Value, OperationError> {
-        let operations = self.node.operations.as_ref().ok_or(OperationError::NotMaster)?;
+        let operations = self
+            .node
+            .operations
+            .as_ref()
+            .ok_or(OperationError::NotMaster)?;
         let (reply, answer) = oneshot::channel();
-        let operated = Operated { operation, reply, progress };
-        operations.send(operated).await.map_err(|_| OperationError::Stopping)?;
+        let operated = Operated {
+            operation,
+            reply,
+            progress,
+        };
+        operations
+            .send(operated)
+            .await
+            .map_err(|_| OperationError::Stopping)?;
         answer.await.map_err(|_| OperationError::Stopping)?
     }
 
@@ -212,6 +223,8 @@ impl Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("process", &self.node.me).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("process", &self.node.me)
+            .finish_non_exhaustive()
     }
 }

@@ -127,7 +127,11 @@ impl Ecv {
     ///
     /// In monitor mode, when the URL to probe is none.
     pub fn alone(options: EcvOptions, settings: EcvSettings) -> Result<Self, ProbeError> {
-        Self::new(options, settings, Node::Alone(Arc::new(AtomicBool::new(true))))
+        Self::new(
+            options,
+            settings,
+            Node::Alone(Arc::new(AtomicBool::new(true))),
+        )
     }
 
     fn new(options: EcvOptions, settings: EcvSettings, node: Node) -> Result<Self, ProbeError> {
@@ -135,7 +139,12 @@ impl Ecv {
             (EcvMode::Monitor, Some(url)) => Some(Probe::new(url, settings.validate.clone())?),
             _ => None,
         };
-        Ok(Ecv { options, settings, node, probe })
+        Ok(Ecv {
+            options,
+            settings,
+            node,
+            probe,
+        })
     }
 
     /// What a probe would be told now.
@@ -170,7 +179,11 @@ impl Ecv {
         if let Node::Cluster(cluster) = &self.node {
             cluster.probed(verdict.is_up());
         }
-        let respond = if verdict.is_up() { &self.settings.positive } else { &self.settings.negative };
+        let respond = if verdict.is_up() {
+            &self.settings.positive
+        } else {
+            &self.settings.negative
+        };
         match respond {
             Some(respond) => respond(&verdict),
             None if verdict.is_up() => HttpResponse::Ok().body("up\n"),
@@ -185,7 +198,11 @@ impl Ecv {
                 info!(up, "the node was marked");
             }
             Node::Cluster(cluster) => {
-                let operation = if up { Operation::MarkUp } else { Operation::MarkDown };
+                let operation = if up {
+                    Operation::MarkUp
+                } else {
+                    Operation::MarkDown
+                };
                 if let Err(e) = cluster.operate(operation).await {
                     return HttpResponse::Conflict().body(format!("{e}\n"));
                 }
@@ -214,10 +231,16 @@ pub(crate) fn of_cluster(
 pub fn enable(config: &mut ServiceConfig, ecv: Ecv) {
     let data = Data::new(ecv.clone());
     let mut root = web::resource(&*ecv.options.root).app_data(data.clone());
-    root = root.route(web::get().to(answer)).route(web::head().to(answer));
+    root = root
+        .route(web::get().to(answer))
+        .route(web::head().to(answer));
     config.service(root);
-    for (path, up) in [(&ecv.options.mark_up, true), (&ecv.options.mark_down, false)] {
-        let mark = move |_: SameSite, _: HttpRequest, ecv: Data<Ecv>| async move { ecv.mark(up).await };
+    for (path, up) in [
+        (&ecv.options.mark_up, true),
+        (&ecv.options.mark_down, false),
+    ] {
+        let mark =
+            move |_: SameSite, _: HttpRequest, ecv: Data<Ecv>| async move { ecv.mark(up).await };
         config.service(
             web::resource(path.as_str())
                 .app_data(data.clone())

@@ -35,7 +35,10 @@ where
     J: FnOnce(Cluster) -> G + 'static,
     G: Future<Output = Result<()>> + 'static,
 {
-    JobBuilder { job: Box::new(|cluster| Box::pin(job(cluster))), options: None }
+    JobBuilder {
+        job: Box::new(|cluster| Box::pin(job(cluster))),
+        options: None,
+    }
 }
 
 type Job = Box<dyn FnOnce(Cluster) -> LocalBoxFuture<'static, Result<()>>>;
@@ -66,7 +69,10 @@ impl JobBuilder {
         };
         let launch = Launch::new(options, Box::new(JobApplication { job: self.job }))
             .cache_manager(Box::new(CacheApplication))
-            .monitor(Box::new(ClusterMonitor::new(Vec::new(), EcvSettings::default())));
+            .monitor(Box::new(ClusterMonitor::new(
+                Vec::new(),
+                EcvSettings::default(),
+            )));
         Ok(launch.listen().await?)
     }
 }
@@ -81,7 +87,11 @@ impl Application for JobApplication {
         cluster: Cluster,
         _: Means,
     ) -> LocalBoxFuture<'static, std::result::Result<Box<dyn Serving>, StartFailure>> {
-        let working = Working { job: Some(self.job), cluster, end: None };
+        let working = Working {
+            job: Some(self.job),
+            cluster,
+            end: None,
+        };
         Box::pin(async { Ok(Box::new(working) as Box<dyn Serving>) })
     }
 }
@@ -102,7 +112,9 @@ impl Working {
 }
 
 impl Serving for Working {
-    fn accept(&mut self) -> LocalBoxFuture<'static, std::result::Result<Vec<String>, StartFailure>> {
+    fn accept(
+        &mut self,
+    ) -> LocalBoxFuture<'static, std::result::Result<Vec<String>, StartFailure>> {
         if let Some(job) = self.job.take() {
             let running = actix_rt::spawn(job(self.cluster.clone()));
             let end = async move {
@@ -136,4 +148,3 @@ fn failed(error: &Error) {
     tracing::error!(error = %error, "the job failed");
     std::process::exit(1);
 }
-

@@ -32,7 +32,13 @@ pub(crate) fn carry_out(
     let Operate { number, operation } = operate;
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
         let busy = OperationError::Busy(format!("{PLACES} operations of this operator"));
-        send(outbox, &Outcome { number, result: Err(busy) });
+        send(
+            outbox,
+            &Outcome {
+                number,
+                result: Err(busy),
+            },
+        );
         return;
     };
     let (cluster, outbox) = (cluster.clone(), Arc::clone(outbox));
@@ -53,7 +59,13 @@ pub(crate) fn carry_out(
             Ok(_) => info!(%operator, operation = what, "carried out"),
             Err(e) => warn!(%operator, operation = what, error = %e, "refused"),
         }
-        send(&outbox, &Outcome { number, result: result.map(|value| value.to_string()) });
+        send(
+            &outbox,
+            &Outcome {
+                number,
+                result: result.map(|value| value.to_string()),
+            },
+        );
         drop(place);
     });
 }

@@ -83,7 +83,10 @@ pub trait Monitor {
     /// # Errors
     ///
     /// Why it cannot.
-    fn configure(&mut self, cluster: &Cluster) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn configure(
+        &mut self,
+        cluster: &Cluster,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
     /// The address that it will bind.
     fn address(&self, options: &Options) -> SocketAddr;
@@ -198,10 +201,18 @@ pub(crate) async fn start(
                 estate.end().await;
                 let _ = tell.send(outcome);
             });
-            Ok(Started { cluster, addresses, end })
+            Ok(Started {
+                cluster,
+                addresses,
+                end,
+            })
         }
         Err(e) => {
-            let _ = cluster.operate(Operation::Stop { timeout_ms: Some(0) }).await;
+            let _ = cluster
+                .operate(Operation::Stop {
+                    timeout_ms: Some(0),
+                })
+                .await;
             let _ = ended.await;
             estate.end().await;
             Err(e)
@@ -238,8 +249,9 @@ fn begin(
     actors: impl FnOnce(&Cluster),
 ) -> Result<Begun, MasterError> {
     let system = |what| move |source| MasterError::System { what, source };
-    let pids = PidFiles::new(options.pids.clone())
-        .map_err(system("the directory for pid files (--pids) cannot be made"))?;
+    let pids = PidFiles::new(options.pids.clone()).map_err(system(
+        "the directory for pid files (--pids) cannot be made",
+    ))?;
     let spawner = Spawner::new(options.clone(), estate.directory.path().to_owned())
         .map_err(system("processes cannot be started"))?;
     let listening = socket::bind_unix(&estate.directory.master_socket(), 0o600)?;
@@ -255,7 +267,11 @@ fn begin(
             if let Some(aggregator) = &*offers.lock() {
                 let process = ProcessId::Master;
                 // The master's own offers are few, and must not be lost: `do_send`.
-                aggregator.do_send(Offered { process, name: name.to_owned(), offered });
+                aggregator.do_send(Offered {
+                    process,
+                    name: name.to_owned(),
+                    offered,
+                });
             }
         }
     };
@@ -312,7 +328,10 @@ async fn bring_up(
         match plan.cache {
             Some(cache) => estate.cache = Some(start_cache_here(cache, cluster).await?),
             None => {
-                let ready = master.send(StartCache).await.map_err(|_| MasterError::Stopped)?;
+                let ready = master
+                    .send(StartCache)
+                    .await
+                    .map_err(|_| MasterError::Stopped)?;
                 ready.await.map_err(|_| MasterError::Stopped)??;
             }
         }
@@ -324,9 +343,10 @@ async fn bring_up(
     let mut sockets = Vec::new();
     for host in options.hosts.iter().filter(|_| plan.serves) {
         sockets.push(match host {
-            Host::Ip(ip) => {
-                Socket::Tcp(socket::bind_tcp(SocketAddr::new(*ip, options.port), BACKLOG)?)
-            }
+            Host::Ip(ip) => Socket::Tcp(socket::bind_tcp(
+                SocketAddr::new(*ip, options.port),
+                BACKLOG,
+            )?),
             Host::Unix(path) => {
                 let listener = socket::bind_unix(path, 0o660)?;
                 estate.unix_sockets.push(path.clone());
@@ -346,7 +366,10 @@ async fn bring_up(
         info!(addresses = addresses.join(" "), "bound");
     }
     info!(workers = options.workers, "starting workers");
-    let ready = master.send(Open { sockets }).await.map_err(|_| MasterError::Stopped)?;
+    let ready = master
+        .send(Open { sockets })
+        .await
+        .map_err(|_| MasterError::Stopped)?;
     ready.await.map_err(|_| MasterError::Stopped)??;
     Ok(addresses)
 }
@@ -359,7 +382,10 @@ async fn start_cache_here(
         let cause = crate::worker::run::chain(&*e.source);
         MasterError::CacheManager { cause }
     };
-    let means = Means { sockets: Vec::new(), slots: Vec::new() };
+    let means = Means {
+        sockets: Vec::new(),
+        slots: Vec::new(),
+    };
     let mut serving = cache.start(cluster.clone(), means).await.map_err(failed)?;
     serving.accept().await.map_err(failed)?;
     Ok(serving)
@@ -381,7 +407,9 @@ async fn obey(mut signals: Signals, cluster: Cluster) {
     loop {
         let operation = match signals.next().await {
             Signal::HUP => Operation::Restart { wait: false },
-            _ if stopping => Operation::Stop { timeout_ms: Some(0) },
+            _ if stopping => Operation::Stop {
+                timeout_ms: Some(0),
+            },
             _ => {
                 stopping = true;
                 Operation::Stop { timeout_ms: None }

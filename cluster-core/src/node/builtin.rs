@@ -42,7 +42,10 @@ fn offer_memory(cluster: &Cluster, explicit: bool) {
     if explicit {
         let trim = |_| async {
             let returned = sys::trim_memory();
-            tracing::info!(returned, "free memory was given back to the system, as asked");
+            tracing::info!(
+                returned,
+                "free memory was given back to the system, as asked"
+            );
             Ok(())
         };
         cluster.status().register_with_update("gc", view, trim);

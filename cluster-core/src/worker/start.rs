@@ -54,7 +54,9 @@ pub(crate) struct Reporter(pub(crate) Arc<Outbox>);
 impl Reporter {
     /// Sends a report. While the master is away it is not held: on the next link all that matters is said anew.
     pub(crate) fn report(&self, report: &Report) {
-        let sent = self.0.push(Report::HEADER, |out| codec::encode_into(report, out));
+        let sent = self
+            .0
+            .push(Report::HEADER, |out| codec::encode_into(report, out));
         if let Err(e) = sent {
             tracing::debug!(?report, reason = ?e, "a report was not sent");
         }
@@ -90,7 +92,13 @@ pub(crate) async fn start(
         }
     };
     let generation = boot.generation;
-    let cluster = Cluster::new(Arc::clone(&hub), generation, boot.options.clone(), None, offer);
+    let cluster = Cluster::new(
+        Arc::clone(&hub),
+        generation,
+        boot.options.clone(),
+        None,
+        offer,
+    );
     builtin::offer(&cluster);
     actors(&cluster);
 
@@ -120,17 +128,34 @@ pub(crate) async fn start(
     };
     match listening.await {
         Ok((serving, addresses)) => {
-            reporter.report(&Report::Listening { addresses: addresses.clone() });
+            reporter.report(&Report::Listening {
+                addresses: addresses.clone(),
+            });
             info!(addresses = %addresses.join(" "), "serving");
             let sampler = Sampler::new();
-            let run = Run { cluster: cluster.clone(), reporter, serving, orders, signals, link, sampler };
-            Ok(Started { cluster, addresses, run })
+            let run = Run {
+                cluster: cluster.clone(),
+                reporter,
+                serving,
+                orders,
+                signals,
+                link,
+                sampler,
+            };
+            Ok(Started {
+                cluster,
+                addresses,
+                run,
+            })
         }
         Err(failure) => {
             let failure: StartFailure = failure;
             error!(step = %failure.step, cause = %run::chain(&*failure.source), "the start failed");
             let cause = run::chain(&*failure.source);
-            reporter.report(&Report::StartFailed { step: failure.step, cause });
+            reporter.report(&Report::StartFailed {
+                step: failure.step,
+                cause,
+            });
             run::flush(&reporter).await;
             Err(failure.into())
         }
@@ -144,7 +169,11 @@ async fn keep_up(cluster: Cluster, mut link: watch::Receiver<LinkState>) {
         match state {
             LinkState::Up { .. } => cluster.status().offer_all(),
             LinkState::Down { .. } => {
-                cluster.emitter().hub.pending.fail(|_| true, || Settled::LinkLost);
+                cluster
+                    .emitter()
+                    .hub
+                    .pending
+                    .fail(|_| true, || Settled::LinkLost);
             }
         }
     }
@@ -168,9 +197,15 @@ async fn connect(
         generation: boot.generation,
         pid: std::process::id(),
     };
-    let uplink = Uplink { path: boot.runtime_dir.join("master.sock"), hello, outbox };
+    let uplink = Uplink {
+        path: boot.runtime_dir.join("master.sock"),
+        hello,
+        outbox,
+    };
     let (stream, welcome) = uplink.connect().await.map_err(WorkerError::Link)?;
-    let (state, link) = watch::channel(LinkState::Up { master: welcome.pid });
+    let (state, link) = watch::channel(LinkState::Up {
+        master: welcome.pid,
+    });
     let receive = move |header, body: &[u8]| receive(&hub, &commands, header, body);
     actix_rt::spawn(uplink.keep(stream, state, receive));
     Ok(link)
@@ -182,7 +217,10 @@ fn receive(
     header: Header,
     body: &[u8],
 ) -> Result<(), Closed> {
-    let broken = |source| Closed::Message { kind: header.kind, source };
+    let broken = |source| Closed::Message {
+        kind: header.kind,
+        source,
+    };
     if hub.receive(ProcessId::Master, header, body)? {
         return Ok(());
     }
@@ -194,8 +232,9 @@ fn receive(
     } else if header == Roster::HEADER {
         hub.set_roster(codec::decode(body).map_err(broken)?);
     } else {
-        hub.counters().unknown_kinds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        hub.counters()
+            .unknown_kinds
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
     Ok(())
 }
-

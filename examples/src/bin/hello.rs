@@ -77,7 +77,10 @@ async fn roll_call(cluster: web::Data<Cluster>) -> Result<impl Responder> {
             let _ = heard.try_send(present);
         }
     });
-    cluster.emitter().to([Target::Master, Target::Workers]).emit(RollCall { number })?;
+    cluster
+        .emitter()
+        .to([Target::Master, Target::Workers])
+        .emit(RollCall { number })?;
     let mut present = Vec::new();
     while let Ok(Some(answer)) = timeout(Duration::from_millis(200), answers.recv()).await {
         present.push(json!({ "pid": answer.pid, "role": answer.role }));
@@ -97,7 +100,11 @@ fn rand_number() -> u64 {
 fn answer_roll_calls(cluster: &Cluster) {
     let here = cluster.clone();
     let answer = move |RollCall { number }: RollCall, from: ProcessId| {
-        let present = Present { number, pid: std::process::id(), role: here.role() };
+        let present = Present {
+            number,
+            pid: std::process::id(),
+            role: here.role(),
+        };
         if let Err(e) = here.emitter().emit_to(from.into(), present) {
             tracing::warn!(error = %e, "a roll call was not answered");
         }
@@ -117,7 +124,11 @@ async fn main() -> Result<()> {
             .service(whoami)
             .service(roll_call)
     })
-    .options(Options::loader().about("The smallest cluster: says hello.").load()?)
+    .options(
+        Options::loader()
+            .about("The smallest cluster: says hello.")
+            .load()?,
+    )
     .in_roles(Role::ALL, answer_roll_calls)
     .warm_up(|worker| async move { worker.get("/").await })
     .listen()
