@@ -12,13 +12,13 @@ use std::{
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, body::BodyStream, web};
-use cluster_core::Page;
+use cluster_core::{Page, Turns};
 use cluster_web::{HttpSettings, Listener, Meters, Server, Site, in_request};
 use futures_util::stream;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::{Notify, Semaphore, mpsc},
 };
 use tokio_rustls::TlsConnector;
@@ -258,6 +258,33 @@ async fn a_drained_server_accepts_again_with_the_same_application() {
     fixture.accept();
     assert!(!fixture.client().await.get("/").await.closes);
     assert_eq!(fixture.stage.built.load(SeqCst), 1);
+}
+
+/// The kernel wakes one acceptor per connection: here one that never accepts, as if it had died that moment.
+#[actix_rt::test]
+async fn a_connection_whose_acceptor_was_lost_is_found_by_another() {
+    let fixture = Fixture::new(HttpSettings::default()).await;
+    let (stop, ready) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let listener = fixture.listener.try_clone().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let lost = {
+        let (stop, ready) = (Arc::clone(&stop), Arc::clone(&ready));
+        thread::spawn(move || {
+            actix_rt::System::new().block_on(async move {
+                let first = Turns::take(TcpListener::from_std(listener).unwrap());
+                assert!(first.is_exclusive());
+                ready.add_permits(1);
+                stop.acquire().await.unwrap().forget();
+            });
+        })
+    };
+    ready.acquire().await.unwrap().forget();
+    fixture.accept();
+    for _ in 0..3 {
+        assert_eq!(fixture.client().await.get("/").await.body, "hello");
+    }
+    stop.add_permits(1);
+    lost.join().unwrap();
 }
 
 #[actix_rt::test]
