@@ -17,11 +17,16 @@ use cluster_web::{HttpSettings, Listener, Meters, Server, Site, in_request};
 use futures_util::stream;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UnixStream},
     sync::{Notify, Semaphore, mpsc},
 };
 use tokio_rustls::TlsConnector;
+
+#[path = "acceptor/client.rs"]
+mod client;
+
+use client::Client;
 
 const GRACE: Duration = Duration::from_millis(60);
 
@@ -130,53 +135,6 @@ fn site(listener: &net::TcpListener) -> Site {
         host: address.to_string(),
         address,
         secure: false,
-    }
-}
-
-/// A client that knows just enough HTTP.
-struct Client<S>(S);
-
-struct Answer {
-    status: u16,
-    closes: bool,
-    body: String,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn send(&mut self, path: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-        self.0.write_all(request.as_bytes()).await.unwrap();
-    }
-
-    async fn answer(&mut self) -> Answer {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await.unwrap();
-        Answer {
-            status: head[9..12].parse().unwrap(),
-            closes: head.contains("connection: close"),
-            body: String::from_utf8(body).unwrap(),
-        }
-    }
-
-    async fn get(&mut self, path: &str) -> Answer {
-        self.send(path).await;
-        self.answer().await
-    }
-
-    /// Waits until the server closes.
-    async fn end(&mut self) {
-        let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).await.unwrap();
-        assert!(rest.is_empty());
     }
 }
 
