@@ -44,6 +44,7 @@ pub use panics::mark_arbiter;
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use sys::page::{MAX_SLOTS, Page, Slot};
+pub use sys::turns::Turns;
 pub use wire::codec::CodecError;
 pub use wire::frame::FrameError;
 pub use worker::application::{Application, Means, Serving, Socket, StartFailure};
