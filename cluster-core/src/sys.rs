@@ -2,7 +2,6 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
-
 pub(crate) mod inherit;
 pub(crate) mod page;
 pub(crate) mod process;

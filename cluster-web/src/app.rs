@@ -10,7 +10,7 @@ use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, Error as WebError};
 use cluster_cache::CacheApplication;
-use cluster_core::{Cluster, HandlerActor, Launch, Options, Role, Running};
+use cluster_core::{Cluster, HandlerActor, Launch, Options, Role};
 use futures_util::future::LocalBoxFuture;
 
 use crate::acceptor::{AcceptorError, HttpSettings, Server, Site};
@@ -18,6 +18,7 @@ use crate::ecv::EcvSettings;
 use crate::error::{Error, Result};
 use crate::http::Http;
 use crate::monitor::ClusterMonitor;
+use crate::running::Running;
 use crate::tally::{Meter, in_request};
 use crate::tls;
 use crate::warm_up::WarmUp;
@@ -282,6 +283,6 @@ impl Builder {
         for (roles, start) in self.actors {
             launch = launch.in_roles(&roles, start);
         }
-        Ok(launch.listen().await?)
+        Ok(Running(launch.listen().await?))
     }
 }

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use cluster_cache::CacheApplication;
-use cluster_core::{
-    Application, Beat, Cluster, Launch, Means, Options, Running, Serving, StartFailure,
-};
+use cluster_core::{Application, Beat, Cluster, Launch, Means, Options, Serving, StartFailure};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 
 use crate::ecv::EcvSettings;
 use crate::error::{Error, Result};
 use crate::monitor::ClusterMonitor;
+use crate::running::Running;
 
 /// Makes a cluster of a job: the future runs in every worker, and ends when [`Cluster::draining`] resolves.
 ///
@@ -73,7 +72,7 @@ impl JobBuilder {
                 Vec::new(),
                 EcvSettings::default(),
             )));
-        Ok(launch.listen().await?)
+        Ok(Running(launch.listen().await?))
     }
 }
 

@@ -171,7 +171,6 @@ pub(crate) async fn start(
     let system = |what| move |source| MasterError::System { what, source };
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
     let lock = directory.lock()?;
-    info!(name = options.name, build = crate::build::id(), directory = %directory.path().display(), "master");
     let mut estate = Estate {
         lock: Some(lock),
         unix_sockets: Vec::new(),
@@ -183,6 +182,7 @@ pub(crate) async fn start(
         estate.end().await;
         return Err(e);
     }
+    info!(name = options.name, build = crate::build::id(), directory = %estate.directory.path().display(), "master");
     let signals = Signals::new().map_err(system("signals cannot be caught"))?;
     let (cluster, master, ended) = match begin(&options, &estate, actors) {
         Ok(begun) => begun,

@@ -12,9 +12,11 @@ use super::links::{self, Arrived, LinkOpened};
 use super::nanny::{Heard, Watch};
 use super::proxy::{Happening, Told, What};
 use super::proxy_state::State;
+use crate::emitter::Target;
 use crate::events;
+use crate::health::policy;
 use crate::id::{ProcessId, Role, WorkerId};
-use crate::protocol::Refused;
+use crate::protocol::{Beat, Refused};
 
 impl Handler<Told> for Master {
     type Result = ();
@@ -55,22 +57,36 @@ impl Master {
                 worker.build = build;
             }
             What::Unlinked => worker.linked = false,
-            What::Beat(beat) => {
-                worker.beat = Some(beat.clone());
-                worker.suspect = false;
-                let pid = worker.pid;
-                let heartbeat = events::Heartbeat {
-                    worker: id,
-                    pid,
-                    beat,
-                };
-                let here = crate::emitter::Target::Myself;
-                let _ = self.cluster.emitter().emit_to(here, heartbeat);
-            }
+            What::Beat(beat) => self.beat(id, beat),
             What::Happened(happening) => self.announce(id, happening),
             What::Accident(accident) => self.note_accident(id, accident),
             What::Ended => self.ended(id),
         }
+    }
+
+    fn beat(&mut self, id: WorkerId, beat: Beat) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        worker.suspect = false;
+        worker.beat = Some(beat.clone());
+        let (pid, state) = (worker.pid, worker.view.state);
+        let old = policy::too_old(id, &beat, self.cluster.options().max_age);
+        if let Some(age) = old.filter(|_| state == State::Active && !self.queue.contains(id)) {
+            self.enqueue(
+                id,
+                Reason::MaxAge {
+                    age_s: age.as_secs(),
+                },
+            );
+        }
+        let heartbeat = events::Heartbeat {
+            worker: id,
+            pid,
+            beat,
+        };
+        // Told to this process alone, which cannot fail.
+        let _ = self.cluster.emitter().emit_to(Target::Myself, heartbeat);
     }
 
     fn note_accident(&mut self, id: WorkerId, accident: Accident) {

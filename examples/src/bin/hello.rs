@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, Responder, get};
+use cluster_web::ProcessId;
 use cluster_web::prelude::*;
-use cluster_web::{ProcessId, Running, millis};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -114,7 +114,7 @@ fn answer_roll_calls(cluster: &Cluster) {
 
 #[cluster_web::main]
 async fn main() -> Result<()> {
-    let running: Running = cluster_web::app(|| {
+    cluster_web::app(|| {
         App::new()
             .service(hello)
             .service(pid)
@@ -132,6 +132,7 @@ async fn main() -> Result<()> {
     .in_roles(Role::ALL, answer_roll_calls)
     .warm_up(|worker| async move { worker.get("/").await })
     .listen()
-    .await?;
-    Ok(running.wait().await?)
+    .await?
+    .wait()
+    .await
 }
