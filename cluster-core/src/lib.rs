@@ -1,4 +1,45 @@
-//! The core of cluster.
+//! The core of cluster: supervised processes that talk by typed events.
+//!
+//! ```text
+//! master ─┬─ WorkerProxy ═ link ═ worker 1      ╮
+//!         ├─ WorkerProxy ═ link ═ worker 2      ├ emitter.to([..]).emit(event), .ask(request)
+//!         ├─ Nanny, StatusAggregator            │
+//!         └─ WorkerProxy ═ link ═ cache manager ╯
+//! ```
+//!
+//! Applications of actix-web use `cluster-web`, which has all of this at its root. This crate knows an application as the traits
+//! [`Application`] and [`Serving`], and nothing of HTTP.
+//!
+//! Events and questions work the same with no cluster running, in one process:
+//!
+//! ```
+//! use actix::{Actor, Context, Handler};
+//! use cluster_core::{Emitter, HandlerActor, Request, Target};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Clone, Debug, Serialize, Deserialize, Request)]
+//! #[reply(u64)]
+//! struct Double(u64);
+//!
+//! #[derive(HandlerActor)]
+//! #[handles(Double)]
+//! struct Calculator;
+//!
+//! impl Handler<Double> for Calculator {
+//!     type Result = u64;
+//!     fn handle(&mut self, Double(n): Double, _: &mut Context<Self>) -> u64 {
+//!         2 * n
+//!     }
+//! }
+//!
+//! actix::System::new().block_on(async {
+//!     let emitter = Emitter::alone();
+//!     emitter.bind(Calculator.start());
+//!     assert_eq!(emitter.ask(Target::Master, Double(21)).await?, 42);
+//!     Ok::<(), cluster_core::AskError>(())
+//! })?;
+//! # Ok::<(), cluster_core::AskError>(())
+//! ```
 
 // The derives name this crate by its path, in its own modules as in an application's.
 extern crate self as cluster_core;
