@@ -224,24 +224,24 @@ impl Running {
 pub fn run_main<F>(main: F) -> ExitCode
 where
     F: Future,
-    F::Output: Outcome,
+    F::Output: MainOutcome,
 {
     actix_rt::System::new().block_on(main).exit_code()
 }
 
 /// What a `main` may come to.
-pub trait Outcome {
+pub trait MainOutcome {
     /// Reports an error, and gives the code to exit with.
     fn exit_code(self) -> ExitCode;
 }
 
-impl Outcome for () {
+impl MainOutcome for () {
     fn exit_code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
-impl<T: Termination, E: Into<Box<dyn std::error::Error>>> Outcome for Result<T, E> {
+impl<T: Termination, E: Into<Box<dyn std::error::Error>>> MainOutcome for Result<T, E> {
     fn exit_code(self) -> ExitCode {
         match self {
             Ok(value) => value.report(),

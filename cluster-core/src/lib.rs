@@ -64,7 +64,7 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
-pub use cluster::{ClusterError, Launch, Outcome, Running, run_main};
+pub use cluster::{ClusterError, Launch, MainOutcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, main};
 pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
@@ -78,8 +78,8 @@ pub use node::{
 };
 pub use options::{
     AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions,
-    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome as Loaded, Place,
-    Sources, TlsOptions,
+    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome, Place, Sources,
+    TlsOptions,
 };
 pub use panics::mark_arbiter;
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
