@@ -121,13 +121,22 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
 /// What the parser cannot see: options of every verb against those of one.
 fn check(cli: &Cli) -> Result<(), clap::Error> {
     let conflict = |text: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
-    let Common { name, runtime_dir, .. } = &cli.common;
+    let Common {
+        name, runtime_dir, ..
+    } = &cli.common;
     if name.is_some() && runtime_dir.is_some() && !matches!(cli.verb, Verb::Run(_)) {
-        return conflict("--name and --runtime-dir both say which cluster is meant: give one of them");
+        return conflict(
+            "--name and --runtime-dir both say which cluster is meant: give one of them",
+        );
     }
-    if let Verb::Status(Status { name: Some(named), .. }) = &cli.verb {
+    if let Verb::Status(Status {
+        name: Some(named), ..
+    }) = &cli.verb
+    {
         if runtime_dir.is_some() {
-            return conflict("a name and --runtime-dir both say which cluster is meant: give one of them");
+            return conflict(
+                "a name and --runtime-dir both say which cluster is meant: give one of them",
+            );
         }
         if name.as_ref().is_some_and(|name| name != named) {
             return conflict("two different names say which cluster is meant: give one of them");

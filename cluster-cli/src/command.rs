@@ -14,8 +14,9 @@ mod stop;
 use std::time::Duration;
 
 use cluster_core::Operation;
-use cluster_core::operator::{Operator, find};
+use cluster_core::operator::{Operator, OperatorError, find};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::args::{Cli, Common, Verb};
 use crate::error::CliError;
@@ -54,11 +55,18 @@ async fn connect(common: &Common) -> Result<Operator, CliError> {
 
 /// Asks for what is answered at once.
 async fn ask(common: &Common, operation: Operation, within: Duration) -> Result<Value, CliError> {
-    let mut operator = connect(common).await?.answer_within(within);
-    Ok(operator.operate(operation, |_| {}).await?)
+    let asking = async {
+        let mut operator = connect(common).await?.answer_within(within);
+        Ok(operator.operate(operation, |_| {}).await?)
+    };
+    let silent = |_| Err(OperatorError::NoAnswer { waited: within }.into());
+    timeout(within, asking).await.unwrap_or_else(silent)
 }
 
 /// A worker as it was named, or all of them.
 fn whom(worker: Option<u32>) -> String {
-    worker.map_or_else(|| "all workers".to_owned(), |number| format!("worker {number}"))
+    worker.map_or_else(
+        || "all workers".to_owned(),
+        |number| format!("worker {number}"),
+    )
 }

@@ -74,7 +74,12 @@ mod tests {
         let cause = io::Error::other("disk full");
         let error = CliError::Output(cause);
         assert_eq!(line(&error), "the output cannot be written: disk full");
-        let silent = OperatorError::NoAnswer { waited: Duration::from_millis(5000) };
-        assert_eq!(line(&CliError::from(silent)), "the master has not answered within 5000 ms");
+        let silent = OperatorError::NoAnswer {
+            waited: Duration::from_millis(5000),
+        };
+        assert_eq!(
+            line(&CliError::from(silent)),
+            "the master has not answered within 5000 ms"
+        );
     }
 }

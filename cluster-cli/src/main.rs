@@ -24,7 +24,9 @@ fn main() -> ExitCode {
                 code.into()
             }
         },
-        Parsed::Print(text) => output::print(&text).map_or_else(|_| Code::Failure.into(), |()| ExitCode::SUCCESS),
+        Parsed::Print(text) => {
+            output::print(&text).map_or_else(|_| Code::Failure.into(), |()| ExitCode::SUCCESS)
+        }
         Parsed::Wrong { error, json } => {
             output::complain_of_usage(json, &error);
             Code::Usage.into()
@@ -66,12 +68,23 @@ mod tests {
 
     #[test]
     fn each_kind_of_failure_has_a_code_of_its_own() {
-        let none = FindError::None { name: None, looked_in: Vec::new() };
-        let several = FindError::Several { running: Vec::new() };
+        let none = FindError::None {
+            name: None,
+            looked_in: Vec::new(),
+        };
+        let several = FindError::Several {
+            running: Vec::new(),
+        };
         let hidden = FindError::NoPermission { path: "/x".into() };
-        let dead = OperatorError::NotRunning { runtime_dir: "/x".into() };
-        let foreign = OperatorError::NoPermission { runtime_dir: "/x".into() };
-        let silent = OperatorError::NoAnswer { waited: Duration::ZERO };
+        let dead = OperatorError::NotRunning {
+            runtime_dir: "/x".into(),
+        };
+        let foreign = OperatorError::NoPermission {
+            runtime_dir: "/x".into(),
+        };
+        let silent = OperatorError::NoAnswer {
+            waited: Duration::ZERO,
+        };
         let busy = OperationError::Busy("an upgrade".to_owned());
         let refused = OperationError::NoSuchWorker(7);
         let cases: [(CliError, u8); 9] = [

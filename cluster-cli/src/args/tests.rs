@@ -6,7 +6,12 @@ use cluster_core::Addressee;
 use super::*;
 
 fn parsed(line: &str) -> Parsed {
-    parse(["cluster"].into_iter().chain(line.split(' ')).map(OsString::from))
+    parse(
+        ["cluster"]
+            .into_iter()
+            .chain(line.split(' '))
+            .map(OsString::from),
+    )
 }
 
 fn cli(line: &str) -> Cli {
@@ -39,10 +44,14 @@ fn options_of_every_verb_stand_before_it_or_after_it() {
 
 #[test]
 fn what_is_run() {
-    let Verb::Run(run) = cli("run ./hello -- --port 80 --json").verb else { panic!("run") };
+    let Verb::Run(run) = cli("run ./hello -- --port 80 --json").verb else {
+        panic!("run")
+    };
     assert_eq!(run.path.as_deref(), Some(Path::new("./hello")));
     assert_eq!(run.args, ["--port", "80", "--json"]);
-    let Verb::Run(run) = cli("run --release --bin hello").verb else { panic!("run") };
+    let Verb::Run(run) = cli("run --release --bin hello").verb else {
+        panic!("run")
+    };
     assert_eq!((run.bin.as_deref(), run.release), (Some("hello"), true));
     wrong("run ./hello --bin hello");
     wrong("run ./hello --release");
@@ -51,9 +60,29 @@ fn what_is_run() {
 }
 
 #[test]
+fn what_a_verb_takes_is_not_taken_for_the_options_of_all() {
+    let ids = |command: &clap::Command| -> Vec<_> {
+        command
+            .get_arguments()
+            .map(|arg| arg.get_id().clone())
+            .collect()
+    };
+    let common = ids(&Cli::command());
+    for verb in Cli::command().get_subcommands() {
+        let twice: Vec<_> = ids(verb)
+            .into_iter()
+            .filter(|id| common.contains(id))
+            .collect();
+        assert!(twice.is_empty(), "{}: {twice:?}", verb.get_name());
+    }
+}
+
+#[test]
 fn whom_an_event_is_told() {
     let line = "emit shop.Reload [1] --to master,worker:7 --to workers --to cache-manager";
-    let Verb::Emit(emit) = cli(line).verb else { panic!("emit") };
+    let Verb::Emit(emit) = cli(line).verb else {
+        panic!("emit")
+    };
     let expected = [
         Addressee::Master,
         Addressee::Worker(7),
@@ -67,22 +96,32 @@ fn whom_an_event_is_told() {
 
 #[test]
 fn the_value_of_an_event_is_json_as_it_was_given() {
-    let Verb::Emit(emit) = cli(r#"emit a {"b":1.0}"#).verb else { panic!("emit") };
-    assert_eq!((emit.json.as_str(), emit.to.len()), (r#"{"b":1.0}"#, 0));
-    let Verb::Emit(emit) = cli("emit a -1").verb else { panic!("emit") };
-    assert_eq!(emit.json, "-1");
+    let Verb::Emit(emit) = cli(r#"emit a {"b":1.0}"#).verb else {
+        panic!("emit")
+    };
+    assert_eq!((emit.value.as_str(), emit.to.len()), (r#"{"b":1.0}"#, 0));
+    let Verb::Emit(emit) = cli("emit a -1").verb else {
+        panic!("emit")
+    };
+    assert_eq!(emit.value, "-1");
     assert!(wrong("emit a {b}").contains("line 1"));
 }
 
 #[test]
 fn times_are_bounded() {
-    let Verb::MarkUp(answer) = cli("mark-up").verb else { panic!("mark-up") };
+    let Verb::MarkUp(answer) = cli("mark-up").verb else {
+        panic!("mark-up")
+    };
     assert_eq!(answer.within(), Duration::from_secs(5));
     wrong("status --timeout 0");
     wrong("status --timeout 86400001");
-    let Verb::Stop(stop) = cli("stop --timeout 0").verb else { panic!("stop") };
+    let Verb::Stop(stop) = cli("stop --timeout 0").verb else {
+        panic!("stop")
+    };
     assert_eq!(stop.timeout, Some(0));
-    let Verb::Restart(restart) = cli("restart --wait").verb else { panic!("restart") };
+    let Verb::Restart(restart) = cli("restart --wait").verb else {
+        panic!("restart")
+    };
     assert_eq!((restart.wait, restart.within()), (true, None));
 }
 
@@ -106,10 +145,18 @@ fn whether_json_is_wanted_is_seen_in_a_wrong_line_too() {
 
 #[test]
 fn help_shows_the_codes_and_every_verb_has_an_example() {
-    let Parsed::Print(text) = parsed("--help") else { panic!("help") };
+    let Parsed::Print(text) = parsed("--help") else {
+        panic!("help")
+    };
     assert!(text.contains("7  busy"), "{text}");
-    for verb in Cli::command().get_subcommands().filter(|verb| verb.get_name() != "mark-up") {
-        let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+    for verb in Cli::command()
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "mark-up")
+    {
+        let help = verb
+            .get_after_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         assert!(help.contains("Example"), "{}: {help}", verb.get_name());
     }
 }

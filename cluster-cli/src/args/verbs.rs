@@ -167,10 +167,11 @@ Examples:
   cluster emit shop.Reload null --to worker:3,cache-manager")]
 pub(crate) struct Emit {
     /// The stable name of the event
-    pub(crate) name: String,
+    #[arg(value_name = "NAME")]
+    pub(crate) event: String,
     /// Its value
-    #[arg(value_parser = json, allow_negative_numbers = true)]
-    pub(crate) json: String,
+    #[arg(value_name = "JSON", value_parser = json, allow_negative_numbers = true)]
+    pub(crate) value: String,
     /// Whom it is told: master, workers, cache-manager, worker:N (id or pid); several by commas or by giving it again
     #[arg(long, value_name = "WHOM", value_delimiter = ',', value_parser = addressee::read)]
     pub(crate) to: Vec<Addressee>,

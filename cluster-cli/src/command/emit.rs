@@ -9,10 +9,12 @@ use crate::output;
 
 pub(super) async fn emit(common: &Common, emit: &Emit) -> Result<(), CliError> {
     let operation = Operation::Emit {
-        name: emit.name.clone(),
-        json: emit.json.clone(),
+        name: emit.event.clone(),
+        json: emit.value.clone(),
         to: emit.to.clone(),
     };
     let value = ask(common, operation, emit.answer.within()).await?;
-    output::result(common.json, &value, || Ok(format!("emitted {}", output::plain(&emit.name))))
+    output::result(common.json, &value, || {
+        Ok(format!("emitted {}", output::plain(&emit.event)))
+    })
 }

@@ -13,5 +13,7 @@ pub(super) async fn pause(common: &Common, pause: &Pause) -> Result<(), CliError
         force: pause.force,
     };
     let value = ask(common, operation, pause.answer.within()).await?;
-    output::result(common.json, &value, || Ok(format!("pausing {}", whom(pause.worker))))
+    output::result(common.json, &value, || {
+        Ok(format!("pausing {}", whom(pause.worker)))
+    })
 }

@@ -12,10 +12,15 @@ use crate::progress::Progress;
 pub(super) async fn restart(common: &Common, restart: &Restart) -> Result<(), CliError> {
     let operation = Operation::Restart { wait: restart.wait };
     if !restart.wait {
-        let within = restart.within().unwrap_or(cluster_core::operator::ANSWER_WAIT);
+        let within = restart
+            .within()
+            .unwrap_or(cluster_core::operator::ANSWER_WAIT);
         let value = ask(common, operation, within).await?;
         return output::result(common.json, &value, || {
-            Ok(format!("replacing all workers, one at a time{}", by(&value)))
+            Ok(format!(
+                "replacing all workers, one at a time{}",
+                by(&value)
+            ))
         });
     }
     let mut operator = connect(common).await?;
@@ -31,10 +36,14 @@ pub(super) async fn restart(common: &Common, restart: &Restart) -> Result<(), Cl
         },
     };
     drop(progress);
-    output::result(common.json, &value, || Ok(format!("all workers are replaced{}", by(&value))))
+    output::result(common.json, &value, || {
+        Ok(format!("all workers are replaced{}", by(&value)))
+    })
 }
 
 /// Which generation the new workers are of.
 fn by(value: &Value) -> String {
-    value["generation"].as_u64().map_or_else(String::new, |n| format!(" (generation {n})"))
+    value["generation"]
+        .as_u64()
+        .map_or_else(String::new, |n| format!(" (generation {n})"))
 }

@@ -8,7 +8,11 @@ use crate::error::CliError;
 use crate::output;
 
 pub(super) async fn resume(common: &Common, resume: &Resume) -> Result<(), CliError> {
-    let operation = Operation::Resume { worker: resume.worker };
+    let operation = Operation::Resume {
+        worker: resume.worker,
+    };
     let value = ask(common, operation, resume.answer.within()).await?;
-    output::result(common.json, &value, || Ok(format!("resuming {}", whom(resume.worker))))
+    output::result(common.json, &value, || {
+        Ok(format!("resuming {}", whom(resume.worker)))
+    })
 }

@@ -11,7 +11,9 @@ use crate::progress::Progress;
 pub(super) async fn stop(common: &Common, stop: &Stop) -> Result<(), CliError> {
     let mut operator = connect(common).await?;
     let progress = Progress::begin("stopping", common.json);
-    let operation = Operation::Stop { timeout_ms: stop.timeout };
+    let operation = Operation::Stop {
+        timeout_ms: stop.timeout,
+    };
     let value = operator
         .operate(operation, |note| {
             let left = human::count(u64::from(note.of), "worker");

@@ -42,7 +42,15 @@ mod tests {
 
     #[test]
     fn spans_have_two_units() {
-        let spans = [999, 59_999, 60_000, 3_599_000, 7_260_000, 86_400_000, 900_000_000];
+        let spans = [
+            999,
+            59_999,
+            60_000,
+            3_599_000,
+            7_260_000,
+            86_400_000,
+            900_000_000,
+        ];
         let texts = ["0s", "59s", "1m 0s", "59m 59s", "2h 1m", "1d 0h", "10d 10h"];
         assert_eq!(spans.map(span), texts);
     }
@@ -57,6 +65,9 @@ mod tests {
     #[test]
     fn bytes_and_counts() {
         assert_eq!(bytes(5 * 1024 * 1024 / 2), "2.50 MiB");
-        assert_eq!((count(1, "worker"), count(2, "worker")), ("1 worker".into(), "2 workers".into()));
+        assert_eq!(
+            (count(1, "worker"), count(2, "worker")),
+            ("1 worker".into(), "2 workers".into())
+        );
     }
 }

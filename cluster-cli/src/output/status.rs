@@ -76,15 +76,27 @@ pub(crate) fn text(value: &Value) -> Result<String, CliError> {
         for queued in &cluster.death_queue {
             let waits = human::span(queued.queued_ms);
             let reason = plain(&queued.reason);
-            text.push_str(&format!("  worker {}: {reason}, queued for {waits}\n", queued.worker));
+            text.push_str(&format!(
+                "  worker {}: {reason}, queued for {waits}\n",
+                queued.worker
+            ));
         }
     }
     Ok(text)
 }
 
 fn head(cluster: &Cluster) -> String {
-    let Cluster { wanted, serving, master, .. } = cluster;
-    let (name, state, build) = (plain(&cluster.name), plain(&cluster.state), plain(&cluster.build));
+    let Cluster {
+        wanted,
+        serving,
+        master,
+        ..
+    } = cluster;
+    let (name, state, build) = (
+        plain(&cluster.name),
+        plain(&cluster.state),
+        plain(&cluster.build),
+    );
     let uptime = human::span(master.uptime_ms);
     let (mark, pid) = (plain(&cluster.mark), master.pid);
     let mut head = format!(
@@ -96,16 +108,21 @@ fn head(cluster: &Cluster) -> String {
     }
     if let Some(cache) = &cluster.cache_manager {
         let (state, uptime) = (plain(&cache.state), human::span(cache.uptime_ms));
-        head.push_str(&format!("cache manager: {state}, pid {}, up {uptime}\n", cache.pid));
+        head.push_str(&format!(
+            "cache manager: {state}, pid {}, up {uptime}\n",
+            cache.pid
+        ));
     }
     head
 }
 
 fn workers(cluster: &Cluster) -> String {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["ID", "PID", "STATE", "GEN", "UPTIME", "TPS", "P50", "P99", "CONNS", "RSS"]);
+    table.set_header([
+        "ID", "PID", "STATE", "GEN", "UPTIME", "TPS", "P50", "P99", "CONNS", "RSS",
+    ]);
     for worker in &cluster.workers {
         let beat = worker.beat.as_ref();
         let figure = |show: &dyn Fn(&Beat) -> String| beat.map_or_else(|| "-".to_owned(), show);
@@ -137,9 +154,16 @@ fn state(worker: &Worker, build: &str) -> String {
     let odd = [
         (worker.suspect, "silent"),
         (!worker.linked && !worker.build.is_empty(), "not linked"),
-        (!worker.build.is_empty() && worker.build != build, "other build"),
+        (
+            !worker.build.is_empty() && worker.build != build,
+            "other build",
+        ),
     ];
-    let odd: Vec<_> = odd.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+    let odd: Vec<_> = odd
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, what)| *what)
+        .collect();
     if !odd.is_empty() {
         state.push_str(&format!(" ({})", odd.join(", ")));
     }

@@ -96,7 +96,10 @@ fn cargo() -> OsString {
 /// What a run of cargo prints; nothing if it fails. Its complaints are of no use here: ours say what to do.
 fn ask(args: &[&str], manifest: Option<&Path>) -> Result<Option<Vec<u8>>, BuildError> {
     let mut command = Command::new(cargo());
-    command.args(args).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
     if let Some(manifest) = manifest {
         command.arg("--manifest-path").arg(manifest);
     }
@@ -107,7 +110,8 @@ fn ask(args: &[&str], manifest: Option<&Path>) -> Result<Option<Vec<u8>>, BuildE
 fn manifest() -> Result<PathBuf, BuildError> {
     let args = ["locate-project", "--message-format=plain"];
     let path = ask(&args, None)?.and_then(|path| String::from_utf8(path).ok());
-    path.map(|path| path.trim_end().into()).ok_or(BuildError::NoPackage)
+    path.map(|path| path.trim_end().into())
+        .ok_or(BuildError::NoPackage)
 }
 
 fn metadata(manifest: &Path) -> Result<Metadata, BuildError> {
@@ -121,11 +125,17 @@ fn the_one(metadata: &Metadata, manifest: &Path) -> Result<String, BuildError> {
     let mut packages = metadata.packages.iter();
     let package = packages
         .find(|package| package.manifest_path == manifest)
-        .ok_or_else(|| BuildError::Workspace { manifest: manifest.to_owned() })?;
+        .ok_or_else(|| BuildError::Workspace {
+            manifest: manifest.to_owned(),
+        })?;
     if let Some(bin) = &package.default_run {
         return Ok(bin.clone());
     }
-    let bins: Vec<_> = package.targets.iter().filter(|target| target.is_bin()).collect();
+    let bins: Vec<_> = package
+        .targets
+        .iter()
+        .filter(|target| target.is_bin())
+        .collect();
     let package = package.name.clone();
     match bins.as_slice() {
         [] => Err(BuildError::NoBinary { package }),
@@ -147,7 +157,9 @@ impl Target {
 fn executable_of(line: &str, bin: &str) -> Option<PathBuf> {
     // What a build script prints stands among cargo's lines.
     let built: Built = serde_json::from_str(line).ok()?;
-    let is_it = built.target.is_some_and(|target| target.is_bin() && target.name == bin);
+    let is_it = built
+        .target
+        .is_some_and(|target| target.is_bin() && target.name == bin);
     built.executable.filter(|_| is_it)
 }
 
@@ -156,7 +168,10 @@ mod tests {
     use super::*;
 
     fn package(default_run: Option<&str>, bins: &[&str]) -> Metadata {
-        let target = |name: &str, kind: &str| Target { name: name.to_owned(), kind: vec![kind.to_owned()] };
+        let target = |name: &str, kind: &str| Target {
+            name: name.to_owned(),
+            kind: vec![kind.to_owned()],
+        };
         let mut targets = vec![target("lib", "lib"), target("trial", "example")];
         targets.extend(bins.iter().map(|bin| target(bin, "bin")));
         Metadata {
@@ -176,9 +191,20 @@ mod tests {
     #[test]
     fn the_binary_of_a_package() {
         assert_eq!(chosen(&package(None, &["one"])).unwrap(), "one");
-        assert_eq!(chosen(&package(Some("two"), &["one", "two"])).unwrap(), "two");
-        assert!(chosen(&package(None, &["one", "two"])).unwrap_err().contains("(one, two)"));
-        assert!(chosen(&package(None, &[])).unwrap_err().contains("no binary"));
+        assert_eq!(
+            chosen(&package(Some("two"), &["one", "two"])).unwrap(),
+            "two"
+        );
+        assert!(
+            chosen(&package(None, &["one", "two"]))
+                .unwrap_err()
+                .contains("(one, two)")
+        );
+        assert!(
+            chosen(&package(None, &[]))
+                .unwrap_err()
+                .contains("no binary")
+        );
         let workspace = the_one(&package(None, &["one"]), Path::new("/Cargo.toml"));
         assert!(matches!(workspace, Err(BuildError::Workspace { .. })));
     }
@@ -186,10 +212,15 @@ mod tests {
     #[test]
     fn the_file_of_the_binary_and_of_nothing_else() {
         let line = |name: &str, kind: &str, file: &str| {
-            format!(r#"{{"reason":"compiler-artifact","target":{{"name":"{name}","kind":["{kind}"]}},"executable":{file}}}"#)
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"name":"{name}","kind":["{kind}"]}},"executable":{file}}}"#
+            )
         };
         let found = |line: &str| executable_of(line, "one");
-        assert_eq!(found(&line("one", "bin", "\"/t/one\"")), Some("/t/one".into()));
+        assert_eq!(
+            found(&line("one", "bin", "\"/t/one\"")),
+            Some("/t/one".into())
+        );
         assert_eq!(found(&line("one", "example", "\"/t/one\"")), None);
         assert_eq!(found(&line("two", "bin", "\"/t/two\"")), None);
         assert_eq!(found(&line("one", "lib", "null")), None);
