@@ -87,9 +87,14 @@ fn another_users_cluster_is_code_5() {
     let mut command = if rustix::process::geteuid().is_root() {
         mode(dir.path(), 0o755);
         mode(&hidden, 0o700);
-        // Where the test's own file lies, others may not be let in.
+        // Where the test's own file lies, others may not be let in. Copied by another process: a file that this one has
+        // open for writing, a child that another test starts at that moment would keep from being run.
         let copy = dir.path().join("cluster");
-        std::fs::copy(env!("CARGO_BIN_EXE_cluster"), &copy).unwrap();
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_cluster"))
+            .arg(&copy)
+            .status();
+        assert!(copied.unwrap().success());
         let mut command = Command::new(copy);
         command.uid(65534).gid(65534).current_dir(dir.path());
         command
