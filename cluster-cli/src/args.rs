@@ -75,7 +75,7 @@ pub(crate) enum Verb {
         after_help = "Takes back `cluster mark-down`. Whether probes hear \"up\" then depends on the workers that serve."
     )]
     MarkUp(Answer),
-    /// Mark the node down: health probes are told \"down\" until it is marked up
+    /// Mark the node down: health probes are told "down" until it is marked up
     #[command(
         after_help = "Workers serve on: the load balancer stops sending new requests, and what is under way is finished.\n\nExample: take a node out of service for a while\n  cluster mark-down\n  ...\n  cluster mark-up"
     )]

@@ -13,10 +13,10 @@ use super::addressee;
 /// Run an application as a cluster, and start its master anew whenever it dies
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is run: the program PATH; or with --bin a binary of the cargo package or workspace here, built first; or else the
+What is run: the program PATH; or with --bin a binary of the cargo package or workspace here, built first; or else the \
 binary of the cargo package here. Everything after `--` goes to the application, as do --name and --runtime-dir.
 
-This process stays: it forwards SIGTERM, SIGINT and SIGHUP to the master, and exits with the master's own code, or with
+This process stays: it forwards SIGTERM, SIGINT and SIGHUP to the master, and exits with the master's own code, or with \
 128 and the number of the signal that killed it. A master that does not live for 2 s at its first start is not started anew.
 
 Examples:
@@ -55,7 +55,7 @@ impl Answer {
 /// Show the cluster: its workers, what they do, and which are to be replaced
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The columns: TPS, P50 and P99 are requests per second and their times since the last heartbeat, CONNS is open
+The columns: TPS, P50 and P99 are requests per second and their times since the last heartbeat, CONNS is open \
 connections, RSS resident memory. With --json, more figures than the table has room for.
 
 Examples:
@@ -88,7 +88,7 @@ pub(crate) struct Stop {
 /// Replace every worker by a new one, one at a time, without losing a request
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A new worker serves before the old one leaves. Where new workers do not start, the old ones are kept, and with --wait
+A new worker serves before the old one leaves. Where new workers do not start, the old ones are kept, and with --wait \
 the exit code is 8. A restart that is under way already is joined.
 
 Examples:
@@ -127,7 +127,7 @@ pub(crate) struct Scale {
 /// Let one worker, or all, finish what they have and accept no more
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The process stays, and serves again after `cluster resume`. With all workers paused connections wait, and health probes
+The process stays, and serves again after `cluster resume`. With all workers paused connections wait, and health probes \
 are told \"down\".
 
 Examples:

@@ -3,10 +3,12 @@
 pub(crate) mod package;
 
 use std::ffi::OsString;
-use std::io;
+use std::{fmt, io};
 
 use cluster_core::parent;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use crate::args::{Common, Run};
 use crate::error::CliError;
@@ -34,6 +36,16 @@ fn args(common: &Common, run: &Run) -> Vec<OsString> {
     args
 }
 
+/// Puts who speaks beside the time of each line, as the cluster's own processes do.
+struct Stamp;
+
+impl FormatTime for Stamp {
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
+        SystemTime.format_time(w)?;
+        write!(w, " {:<13}", "parent")
+    }
+}
+
 /// The parent's log goes where the master's goes: levels by `RUST_LOG`, "info" without it.
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -42,6 +54,7 @@ fn log() {
         .with_writer(io::stderr)
         .with_ansi(output::colours(&io::stderr()))
         .with_target(false)
+        .with_timer(Stamp)
         .init();
 }
 

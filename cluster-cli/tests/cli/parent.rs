@@ -76,15 +76,16 @@ fn the_death_of_the_parent_leaves_the_master_running() {
 }
 
 /// A package with these binaries, each of which exits with its own code.
-fn package(dir: &Path, bins: &[(&str, i32)]) {
+fn package(dir: &Path, bins: &[(&str, i32)]) -> std::io::Result<()> {
     let manifest =
         "[package]\nname = \"tiny\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n";
-    std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
-    std::fs::create_dir_all(dir.join("src/bin")).unwrap();
+    std::fs::write(dir.join("Cargo.toml"), manifest)?;
+    std::fs::create_dir_all(dir.join("src/bin"))?;
     for (name, code) in bins {
         let text = format!("fn main() {{ std::process::exit({code}) }}\n");
-        std::fs::write(dir.join(format!("src/bin/{name}.rs")), text).unwrap();
+        std::fs::write(dir.join(format!("src/bin/{name}.rs")), text)?;
     }
+    Ok(())
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn a_binary_of_the_package_here_is_built_and_run() {
         Run::of(command.current_dir(dir.path()).arg("run").args(args))
     };
     assert!(run(&[]).complaint(1).starts_with("no cargo package here"));
-    package(dir.path(), &[("one", 41)]);
+    package(dir.path(), &[("one", 41)]).unwrap();
     let built = run(&[]);
     assert_eq!(built.code, Some(41), "{}", built.err);
     assert!(
@@ -106,7 +107,7 @@ fn a_binary_of_the_package_here_is_built_and_run() {
         "cargo is heard: {}",
         built.err
     );
-    package(dir.path(), &[("two", 42)]);
+    package(dir.path(), &[("two", 42)]).unwrap();
     assert!(
         run(&[])
             .complaint(1)
