@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -141,14 +141,16 @@ impl Trial {
 
     /// Waits for the end of the process that the test has started.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::yield_now();
-        }
+        let pid = Pid::from_child(&self.child);
+        let (tell, ended) = channel();
+        std::thread::spawn(move || {
+            // Left as it is: the child's own handle reaps it.
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = tell.send(waitid(WaitId::Pid(pid), look).map(drop));
+        });
+        let ended = ended.recv_timeout(PATIENCE).expect("it ends");
+        ended.expect("it is our child");
+        self.child.wait().expect("it is our child")
     }
 }
 
