@@ -48,11 +48,13 @@ pub(crate) fn carry_out(
         let mut outcome = std::pin::pin!(cluster.operate_with_progress(operation, Some(notes)));
         let result = loop {
             tokio::select! {
-                result = &mut outcome => break result,
+                // The last notes come at the same moment as the outcome, and belong before it.
+                biased;
                 Some(note) = noted.recv() => {
                     let progress = Progress { number, done: note.done, of: note.of, note: note.note };
                     send(&outbox, &progress);
                 }
+                result = &mut outcome => break result,
             }
         };
         match &result {

@@ -12,7 +12,7 @@ const CORE: &str = "cluster-core/src/";
 /// The layers: a module may import from itself and from those that stand before it.
 const ORDER: &[&str] = &[
     "error", "id", "sys", "options", "build", "log", "panics", "wire", "protocol", "bridge",
-    "emitter", "events", "status", "node", "health", "worker", "operator", "parent", "master",
+    "emitter", "events", "status", "node", "health", "worker", "master", "operator", "parent",
     "cluster",
 ];
 
