@@ -389,7 +389,9 @@ mod tests {
         golden(
             5,
             Report::Beat(beat),
-            &[6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0],
+            &[
+                6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0,
+            ],
         );
         let roster = Roster {
             active: vec![(WorkerId(1), 10)],

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use actix::{Addr, Message, Recipient};
 use tokio::net::UnixStream;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::operators;
 use super::proxy::{Linked, Reported, Unlinked, WorkerProxy};
@@ -124,7 +124,7 @@ pub(crate) fn admit_operator(arrival: Arrival, process: ProcessId, cluster: Clus
     let Arrival { hello, stream } = arrival;
     actix_rt::spawn(async move {
         if handshake::send(&stream, &welcome(process)).await.is_ok() {
-            info!(%process, pid = hello.pid, "an operator has come");
+            debug!(%process, pid = hello.pid, "an operator has come");
             run_operator(process, stream, cluster).await;
         }
     });

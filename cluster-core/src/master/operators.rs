@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::bridge::outbox::Outbox;
 use crate::id::ProcessId;
 use crate::node::Cluster;
-use crate::protocol::{Operate, OperationError, Outcome, Progress};
+use crate::protocol::{Operate, Operation, OperationError, Outcome, Progress};
 use crate::wire::codec;
 use crate::wire::message::WireMessage;
 
@@ -43,6 +43,7 @@ pub(crate) fn carry_out(
     };
     let (cluster, outbox) = (cluster.clone(), Arc::clone(outbox));
     actix_rt::spawn(async move {
+        let asks_only = operation == Operation::Status;
         let what = format!("{operation:?}");
         let (notes, mut noted) = mpsc::channel(NOTES);
         let mut outcome = std::pin::pin!(cluster.operate_with_progress(operation, Some(notes)));
@@ -58,6 +59,7 @@ pub(crate) fn carry_out(
             }
         };
         match &result {
+            Ok(_) if asks_only => debug!(%operator, operation = what, "answered"),
             Ok(_) => info!(%operator, operation = what, "carried out"),
             Err(e) => warn!(%operator, operation = what, error = %e, "refused"),
         }
