@@ -8,8 +8,8 @@ use tracing::{error, info, warn};
 
 use super::Master;
 use super::accidents::{Accident, Accidents, Pace};
-use super::proxy::{Dismiss, Happening, Patience, What, WorkerProxy};
-use super::proxy_state::State;
+use super::proxy::{Dismiss, Happening, Patience, Want, What, WorkerProxy};
+use super::proxy_state::{Event, State};
 use super::start::MasterError;
 use crate::id::{Generation, ProcessId};
 use crate::node::ProcessState;
@@ -84,7 +84,7 @@ impl Master {
             return;
         };
         let process = ProcessId::CacheManager;
-        match self.spawner.spawn(process, Generation(1)) {
+        match self.spawner.spawn(process, Generation(1), false) {
             Ok(spawned) => {
                 cache.pid = spawned.process.pid();
                 cache.started = Instant::now();
@@ -103,16 +103,16 @@ impl Master {
     }
 
     fn restart_cache_later(&mut self, why: Accident, ctx: &mut Context<Self>) {
-        let Some(cache) = &mut self.cache else { return };
-        if self.leaving || self.wanted.stopping.is_some() {
+        if self.is_stopping() {
             return;
         }
+        let Some(cache) = &mut self.cache else { return };
         let now = Instant::now();
         cache.accidents.note(now, why);
         let after = cache.accidents.delay(now);
         warn!(accident = %why, restart_after_ms = after.as_millis(), "the cache manager ended by itself");
         ctx.run_later(after, |this, ctx| {
-            let stopping = this.wanted.stopping.is_some();
+            let stopping = this.is_stopping();
             if !stopping
                 && this
                     .cache
@@ -158,6 +158,7 @@ impl Master {
                 cache.proxy = None;
                 cache.linked = false;
                 let accident = cache.accident.take();
+                cache.failed("it was stopped before it served".to_owned());
                 self.pids.remove(ProcessId::CacheManager);
                 if let Some(accident) = accident {
                     self.restart_cache_later(accident, ctx);
@@ -167,10 +168,14 @@ impl Master {
     }
 
     /// Dismisses the cache manager, if there is one to dismiss.
-    pub(super) fn dismiss_cache(&mut self, within: Duration) -> bool {
+    /// Without time to drain, it is killed. False where there is none left.
+    pub(super) fn dismiss_cache(&mut self, within: Option<Duration>) -> bool {
         let proxy = self.cache.as_ref().and_then(|cache| cache.proxy.as_ref());
         if let Some(proxy) = proxy {
-            proxy.do_send(Dismiss { within });
+            match within {
+                Some(within) => proxy.do_send(Dismiss { within }),
+                None => proxy.do_send(Want(Event::Kill)),
+            }
         }
         proxy.is_some()
     }
