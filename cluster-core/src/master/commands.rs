@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::pid_files::PidFiles;
+use super::start::MasterError;
 use super::wanted::RollKind;
 use super::wanted::command::{self, Accepted, Command, MOST_WORKERS, Refused};
 use super::wanted::view::View;
-use super::pid_files::PidFiles;
-use super::start::MasterError;
 use super::{End, Master, Waiter};
 use crate::emitter::{Target, emit_json};
 use crate::events;
