@@ -205,6 +205,7 @@ impl Master {
             info!("stopping at once");
             self.leaving = true;
             let _ = self.command(Command::Stop { deadline: None, force: true });
+            self.start_nobody();
             return;
         }
         if self.leaving {
@@ -232,7 +233,11 @@ impl Master {
     fn dismiss_all(&mut self, within: Duration) {
         let deadline = Some(Instant::now() + within + MARGIN);
         let _ = self.command(Command::Stop { deadline, force: false });
-        // Nobody is started any more, so that a cluster without workers stops too.
+        self.start_nobody();
+    }
+
+    /// From here on steps lead to the end alone, and are taken even where no worker was ever to start.
+    fn start_nobody(&mut self) {
         self.open = true;
         for waiter in self.rolls.drain(..) {
             let _ = waiter.reply.send(Err(OperationError::Stopping));
@@ -262,10 +267,11 @@ impl Master {
         }
         if let Some(on_end) = self.on_end.take() {
             info!("all processes have ended");
-            for waiter in self.stops.drain(..) {
-                let _ = waiter.reply.send(Ok(json!({ "stopped": true })));
-            }
             let _ = on_end.send(Ok(()));
+        }
+        // Also who asks for a stop when all is over: it is.
+        for waiter in self.stops.drain(..) {
+            let _ = waiter.reply.send(Ok(json!({ "stopped": true })));
         }
     }
 }
