@@ -20,12 +20,16 @@ impl Handler<Told> for Master {
     type Result = ();
 
     fn handle(&mut self, Told { process, what }: Told, ctx: &mut Context<Self>) {
+        // What happened follows a new state at once: it is told, and logged, before it has consequences.
+        let follows = matches!(what, What::State(_));
         match process {
             ProcessId::Worker(id) => self.told_of_worker(id, what),
             ProcessId::CacheManager => self.told_of_cache(what, ctx),
             ProcessId::Master | ProcessId::Operator(_) => {}
         }
-        self.reconcile(ctx);
+        if !follows {
+            self.reconcile(ctx);
+        }
     }
 }
 
