@@ -67,7 +67,7 @@ fn nobody_is_condemned_where_the_nanny_is_off() {
     let cluster = Setup::hello()
         .flag("--heartbeat-interval", 50)
         .flag("--nanny.tolerance", 100)
-        .flag("--nanny.enable", "false")
+        .switch("--nanny.enable=false")
         .start();
     let before = cluster.serving();
     assert!(signal(before[0].pid, Signal::STOP));

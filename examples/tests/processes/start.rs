@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Connection, Setup};
+use crate::support::{Address, Connection, Setup, soon};
 
 #[test]
 fn a_start_goes_in_the_order_that_is_promised() {
@@ -121,26 +121,28 @@ fn every_worker_answers_by_itself() {
 #[test]
 fn every_process_answers_a_roll_call() {
     let cluster = Setup::hello().start();
-    let present = cluster.get("/roll-call").json();
-    let pids = present
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|process| process["pid"].as_u64().unwrap());
-    let pids: BTreeSet<u64> = pids.collect();
     let mut expected: BTreeSet<u64> = cluster
         .serving()
         .iter()
         .map(|worker| worker.pid.into())
         .collect();
     expected.insert(cluster.master().into());
-    assert_eq!(pids, expected, "{present}");
+    // It waits a fifth of a second for the next answer: on a busy machine one may come too late.
+    soon("a complete roll call", || {
+        let present = cluster.get("/roll-call").json();
+        let present = present.as_array().unwrap().iter();
+        let pids: BTreeSet<u64> = present
+            .map(|process| process["pid"].as_u64().unwrap())
+            .collect();
+        assert!(pids.is_subset(&expected), "{pids:?} of {expected:?}");
+        (pids == expected).then_some(())
+    });
     cluster.stop();
 }
 
 #[test]
 fn without_a_cache_there_is_no_process_for_it() {
-    let cluster = Setup::hello().flag("--cache.enable", "false").start();
+    let cluster = Setup::hello().switch("--cache.enable=false").start();
     assert_eq!(cluster.status()["cache_manager"], serde_json::Value::Null);
     assert_eq!(cluster.processes().len(), 3);
     cluster.stop();
@@ -167,10 +169,7 @@ fn by_default_a_cluster_lives_where_its_name_says_and_leaves_nothing_there() {
         .start();
     assert!(around.join("cluster/by-name/lock").exists());
     let port = cluster.app().port();
-    let answer = Connection::get(
-        &crate::support::Address::parse(&format!("127.0.0.1:{port}")),
-        "/",
-    );
+    let answer = Connection::get(&Address::parse(&format!("127.0.0.1:{port}")), "/");
     assert_eq!(answer.unwrap().body, "hello");
     let around = cluster.path("xdg");
     cluster.stop_and(|| assert_eq!(std::fs::read_dir(around).unwrap().count(), 0));

@@ -1,5 +1,6 @@
 //! A running cluster, and the certainty that nothing of it stays.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
@@ -32,19 +33,23 @@ pub(crate) struct Cluster {
     master: Child,
     mark: String,
     runtime_dir: PathBuf,
+    /// The runtime directory was there before: then it is not the cluster's to remove.
+    was_there: bool,
     pub(crate) log: Log,
     home: Option<TempDir>,
 }
 
 impl Cluster {
     pub(crate) fn spawn(setup: Setup) -> Self {
+        let runtime_dir = setup.runtime_dir();
+        let was_there = setup::exists(&runtime_dir);
         let mut master = setup.command().spawn().expect("the program is there");
         let log = Log::read(master.stderr.take().expect("it is a pipe"));
-        let runtime_dir = setup.runtime_dir();
         Cluster {
             master,
             mark: setup.mark,
             runtime_dir,
+            was_there,
             log,
             home: Some(setup.home),
         }
@@ -203,10 +208,16 @@ impl Cluster {
             self.log.has_ended(GONE),
             "somebody still holds the log:\n{log}"
         );
-        assert!(
-            !setup::exists(&self.runtime_dir),
-            "the runtime directory is left:\n{log}"
-        );
+        let entries = fs::read_dir(&self.runtime_dir);
+        let entries =
+            entries.map(|all| all.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+        match entries {
+            Ok(left) if self.was_there => assert!(left.is_empty(), "{left:?} is left:\n{log}"),
+            left => assert!(
+                left.is_err(),
+                "the runtime directory is left: {left:?}\n{log}"
+            ),
+        }
     }
 
     /// Its directory, for a look at what is in it.
