@@ -19,7 +19,9 @@ pub struct CacheManager {
 impl CacheManager {
     /// A manager with nothing in it.
     pub fn new() -> Self {
-        CacheManager { started: Instant::now() }
+        CacheManager {
+            started: Instant::now(),
+        }
     }
 }
 
@@ -34,6 +36,9 @@ impl Handler<Meta> for CacheManager {
 
     fn handle(&mut self, _: Meta, _: &mut Context<Self>) -> Self::Result {
         let uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        MessageResult(MetaReply { pid: std::process::id(), uptime_ms })
+        MessageResult(MetaReply {
+            pid: std::process::id(),
+            uptime_ms,
+        })
     }
 }

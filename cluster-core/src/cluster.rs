@@ -91,13 +91,16 @@ impl Launch {
     /// Runs in the roles named, before the application starts.
     #[must_use]
     pub fn in_roles(mut self, roles: &[Role], start: impl FnOnce(&Cluster) + 'static) -> Self {
-        self.actors.push(Bound { roles: roles.to_vec(), start: Box::new(start) });
+        self.actors.push(Bound {
+            roles: roles.to_vec(),
+            start: Box::new(start),
+        });
         self
     }
 
     /// Tells the panic of a request, which ends that request alone, from one that ends the process.
     #[must_use]
-    pub fn is_request(mut self, is_request: fn() -> bool) -> Self {
+    pub fn request_marker(mut self, is_request: fn() -> bool) -> Self {
         self.is_request = is_request;
         self
     }
@@ -110,7 +113,8 @@ impl Launch {
     pub async fn listen(self) -> Result<Running, ClusterError> {
         let boot = BootRecord::take().map_err(ClusterError::Boot)?;
         let me = boot.as_ref().map_or(ProcessId::Master, |boot| boot.process);
-        log::init(me);
+        let options = boot.as_ref().map_or(&self.options, |boot| &boot.options);
+        log::init(me, options);
         panics::end_the_process(self.is_request);
         let role = me.role();
         let actors = self.actors;
@@ -139,7 +143,11 @@ impl Launch {
                 let started = master::start::start(plan, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);
                 let end = async move {
-                    started.end.await.unwrap_or(Ok(())).map_err(ClusterError::from)
+                    started
+                        .end
+                        .await
+                        .unwrap_or(Ok(()))
+                        .map_err(ClusterError::from)
                 };
                 Ok(Running::new(cluster, addresses, end))
             }
@@ -151,7 +159,7 @@ impl Launch {
                 let started = worker::start::start(boot, application, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);
                 let end = async move {
-                    started.run.to_the_end().await;
+                    started.run.until_end().await;
                     Ok(())
                 };
                 Ok(Running::new(cluster, addresses, end))
@@ -178,7 +186,11 @@ impl Running {
         actix_rt::spawn(async move {
             let _ = tell.send(end.await);
         });
-        Running { cluster, addresses, end: told }
+        Running {
+            cluster,
+            addresses,
+            end: told,
+        }
     }
 
     /// What this process does.
@@ -212,24 +224,24 @@ impl Running {
 pub fn run_main<F>(main: F) -> ExitCode
 where
     F: Future,
-    F::Output: Outcome,
+    F::Output: MainOutcome,
 {
     actix_rt::System::new().block_on(main).exit_code()
 }
 
 /// What a `main` may come to.
-pub trait Outcome {
+pub trait MainOutcome {
     /// Reports an error, and gives the code to exit with.
     fn exit_code(self) -> ExitCode;
 }
 
-impl Outcome for () {
+impl MainOutcome for () {
     fn exit_code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
-impl<T: Termination, E: Into<Box<dyn std::error::Error>>> Outcome for Result<T, E> {
+impl<T: Termination, E: Into<Box<dyn std::error::Error>>> MainOutcome for Result<T, E> {
     fn exit_code(self) -> ExitCode {
         match self {
             Ok(value) => value.report(),

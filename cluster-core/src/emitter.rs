@@ -81,7 +81,9 @@ impl Emitter {
     /// # Ok::<(), cluster_core::EmitError>(())
     /// ```
     pub fn alone() -> Self {
-        Emitter { hub: Hub::new(ProcessId::Master, Routes::Alone) }
+        Emitter {
+            hub: Hub::new(ProcessId::Master, Routes::Alone),
+        }
     }
 
     /// Calls `hear` for each event of the type, with the process that it comes from, until the subscription is dropped.
@@ -92,7 +94,10 @@ impl Emitter {
     ///
     /// Where another event type of the same name is listened to in this process.
     #[must_use = "dropping the subscription ends it; `.forever()` keeps it"]
-    pub fn on<E: Event>(&self, hear: impl Fn(E, ProcessId) + Send + Sync + 'static) -> Subscription {
+    pub fn on<E: Event>(
+        &self,
+        hear: impl Fn(E, ProcessId) + Send + Sync + 'static,
+    ) -> Subscription {
         let number = self.hub.registry.listen::<E>(false, Arc::new(hear));
         Subscription::new(&self.hub, E::KIND.id, number)
     }
@@ -128,10 +133,12 @@ impl Emitter {
     where
         F: Future<Output = R::Reply> + 'static,
     {
-        self.hub.registry.answer::<R>(Arc::new(move |request, from, replier: Replier<R::Reply>| {
-            let reply = answer(request, from);
-            actix_rt::spawn(async move { replier.reply(Ok(reply.await)) });
-        }));
+        self.hub.registry.answer::<R>(Arc::new(
+            move |request, from, replier: Replier<R::Reply>| {
+                let reply = answer(request, from);
+                actix_rt::spawn(async move { replier.reply(Ok(reply.await)) });
+            },
+        ));
     }
 
     /// Starts to address processes; duplicates are told once.
@@ -142,7 +149,11 @@ impl Emitter {
                 list.push(target);
             }
         }
-        To { hub: Arc::clone(&self.hub), targets: list, wait: ASK_WAIT }
+        To {
+            hub: Arc::clone(&self.hub),
+            targets: list,
+            wait: ASK_WAIT,
+        }
     }
 
     /// Tells the default audience: from the master itself and all active workers, from any other process itself and the master.
@@ -250,7 +261,10 @@ impl To {
         if failures.is_empty() {
             Ok(())
         } else {
-            Err(EmitError { event: E::KIND.name.into(), failures })
+            Err(EmitError {
+                event: E::KIND.name.into(),
+                failures,
+            })
         }
     }
 }
@@ -264,7 +278,11 @@ pub(crate) fn emit_json(
 ) -> Result<(), EmitJsonError> {
     serde_json::from_str::<serde::de::IgnoredAny>(json).map_err(EmitJsonError::Json)?;
     let hub = &emitter.hub;
-    let tag = TypeTag { id: Kind::id_of(name), fingerprint: 0, format: Format::Json };
+    let tag = TypeTag {
+        id: Kind::id_of(name),
+        fingerprint: 0,
+        format: Format::Json,
+    };
     let encode = |out: &mut Vec<u8>| {
         out.extend_from_slice(json.as_bytes());
         Ok(())
@@ -276,7 +294,11 @@ pub(crate) fn emit_json(
     if failures.is_empty() {
         Ok(())
     } else {
-        Err(EmitError { event: name.to_owned().into(), failures }.into())
+        Err(EmitError {
+            event: name.to_owned().into(),
+            failures,
+        }
+        .into())
     }
 }
 
@@ -367,16 +389,23 @@ fn send_to_workers(
                 return Ok(());
             }
             let mut body = Vec::with_capacity(256);
-            let head = EventHead { from: hub.me, to: Destination::Workers, tag };
+            let head = EventHead {
+                from: hub.me,
+                to: Destination::Workers,
+                tag,
+            };
             write_event(&head, encode, &mut body).map_err(Refusal::Codec)?;
             let links = links.read();
             for (id, _) in &roster.active {
-                let sent = links.get(&ProcessId::Worker(*id)).map_or(Err(Refusal::Closed), |link| {
-                    link.push(EventHead::HEADER, |out| {
-                        out.extend_from_slice(&body);
-                        Ok(())
-                    })
-                });
+                let sent =
+                    links
+                        .get(&ProcessId::Worker(*id))
+                        .map_or(Err(Refusal::Closed), |link| {
+                            link.push(EventHead::HEADER, |out| {
+                                out.extend_from_slice(&body);
+                                Ok(())
+                            })
+                        });
                 if let Err(e) = sent {
                     failures.push((Target::Worker(id.0), e.into()));
                 }
@@ -394,8 +423,13 @@ fn send(
     encode: &Encode<'_>,
 ) -> Result<(), Refusal> {
     const HEADER: Header = EventHead::HEADER;
-    let head = EventHead { from: hub.me, to, tag };
-    hub.route(process)?.push(HEADER, |out| write_event(&head, encode, out))
+    let head = EventHead {
+        from: hub.me,
+        to,
+        tag,
+    };
+    hub.route(process)?
+        .push(HEADER, |out| write_event(&head, encode, out))
 }
 
 fn write_event(

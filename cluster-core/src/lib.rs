@@ -1,4 +1,45 @@
-//! The core of cluster.
+//! The core of cluster: supervised processes that talk by typed events.
+//!
+//! ```text
+//! master ─┬─ WorkerProxy ═ link ═ worker 1      ╮
+//!         ├─ WorkerProxy ═ link ═ worker 2      ├ emitter.to([..]).emit(event), .ask(request)
+//!         ├─ Nanny, StatusAggregator            │
+//!         └─ WorkerProxy ═ link ═ cache manager ╯
+//! ```
+//!
+//! Applications of actix-web use `cluster-web`, which has all of this at its root. This crate knows an application as the traits
+//! [`Application`] and [`Serving`], and nothing of HTTP.
+//!
+//! Events and questions work the same with no cluster running, in one process:
+//!
+//! ```
+//! use actix::{Actor, Context, Handler};
+//! use cluster_core::{Emitter, HandlerActor, Request, Target};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Clone, Debug, Serialize, Deserialize, Request)]
+//! #[reply(u64)]
+//! struct Double(u64);
+//!
+//! #[derive(HandlerActor)]
+//! #[handles(Double)]
+//! struct Calculator;
+//!
+//! impl Handler<Double> for Calculator {
+//!     type Result = u64;
+//!     fn handle(&mut self, Double(n): Double, _: &mut Context<Self>) -> u64 {
+//!         2 * n
+//!     }
+//! }
+//!
+//! actix::System::new().block_on(async {
+//!     let emitter = Emitter::alone();
+//!     emitter.bind(Calculator.start());
+//!     assert_eq!(emitter.ask(Target::Master, Double(21)).await?, 42);
+//!     Ok::<(), cluster_core::AskError>(())
+//! })?;
+//! # Ok::<(), cluster_core::AskError>(())
+//! ```
 
 // The derives name this crate by its path, in its own modules as in an application's.
 extern crate self as cluster_core;
@@ -13,8 +54,10 @@ mod id;
 mod log;
 mod master;
 mod node;
+pub mod operator;
 mod options;
 mod panics;
+pub mod parent;
 mod protocol;
 mod status;
 pub mod sys;
@@ -23,7 +66,7 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
-pub use cluster::{ClusterError, Launch, Outcome, Running, run_main};
+pub use cluster::{ClusterError, Launch, MainOutcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, main};
 pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
@@ -37,13 +80,14 @@ pub use node::{
 };
 pub use options::{
     AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions,
-    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome as Loaded, Place,
-    Sources, TlsOptions,
+    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome, Place, Sources,
+    TlsOptions,
 };
 pub use panics::mark_arbiter;
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use sys::page::{MAX_SLOTS, Page, Slot};
+pub use sys::turns::Turns;
 pub use wire::codec::CodecError;
 pub use wire::frame::FrameError;
 pub use worker::application::{Application, Means, Serving, Socket, StartFailure};

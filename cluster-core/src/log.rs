@@ -1,13 +1,20 @@
-//! The log of a process: through tracing, to standard error, unless the application has set a subscriber of its own.
+//! The log of a process: through tracing, unless the application has set a subscriber of its own.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use crate::id::ProcessId;
+use crate::options::{LogTarget, Options};
+
+/// The directory of log files, below the working directory.
+const DIRECTORY: &str = "log";
 
 /// Puts the process beside the time of each line.
 struct Stamp {
@@ -21,16 +28,46 @@ impl FormatTime for Stamp {
     }
 }
 
-/// Sets the subscriber, if there is none: levels by `RUST_LOG`, "info" without it.
-pub(crate) fn init(process: ProcessId) {
+/// Sets the subscriber, if there is none: levels by `RUST_LOG`, "info" without it; to standard error or, with `--log files`,
+/// to `log/NAME.PROCESS.log`. Where the file cannot be opened, that is said on standard error, which is used then.
+pub(crate) fn init(process: ProcessId, options: &Options) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
         .with_target(false)
-        .with_timer(Stamp { process: process.to_string() });
+        .with_timer(Stamp {
+            process: process.to_string(),
+        });
+    let file = match options.log {
+        LogTarget::Files => open(process, options),
+        LogTarget::Stderr => None,
+    };
     // An error only says that the application was first, as it may be.
-    let _ = subscriber.try_init();
+    let _ = match file {
+        Some(file) => subscriber
+            .with_ansi(false)
+            .with_writer(Mutex::new(file))
+            .try_init(),
+        None => {
+            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            subscriber
+                .with_ansi(colour)
+                .with_writer(io::stderr)
+                .try_init()
+        }
+    };
+}
+
+fn open(process: ProcessId, options: &Options) -> Option<File> {
+    let who = match process {
+        ProcessId::Worker(id) => id.to_string(),
+        ProcessId::CacheManager => "cache-manager".to_owned(),
+        other => other.role().to_string(),
+    };
+    let path = PathBuf::from(DIRECTORY).join(format!("{}.{who}.log", options.name));
+    let opened = fs::create_dir_all(DIRECTORY)
+        .and_then(|()| OpenOptions::new().create(true).append(true).open(&path));
+    opened
+        .map_err(|e| eprintln!("--log files: {} cannot be opened: {e}", path.display()))
+        .ok()
 }

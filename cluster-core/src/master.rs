@@ -77,7 +77,11 @@ impl Waiter {
     fn note(&self, done: u32, of: u32, note: &str) {
         if let Some(progress) = &self.progress {
             // A note that finds no place is made good by the next.
-            let _ = progress.try_send(ProgressNote { done, of, note: note.to_owned() });
+            let _ = progress.try_send(ProgressNote {
+                done,
+                of,
+                note: note.to_owned(),
+            });
         }
     }
 }

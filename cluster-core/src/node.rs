@@ -1,5 +1,6 @@
 //! This process's place in the cluster: [`Cluster`], the handle that application code holds.
 
+pub(crate) mod builtin;
 mod probes;
 pub(crate) mod state;
 
@@ -53,6 +54,7 @@ pub(crate) struct Node {
     pub(crate) state: watch::Sender<Arc<ClusterState>>,
     pub(crate) operations: Option<mpsc::Sender<Operated>>,
     pub(crate) probes: Probes,
+    pub(crate) beat: builtin::LastBeat,
 }
 
 /// The cluster, as one of its processes sees it. Cheap to clone; usable from every thread.
@@ -83,6 +85,7 @@ impl Cluster {
                 state: watch::Sender::new(Arc::new(state)),
                 operations,
                 probes: Probes::default(),
+                beat: builtin::LastBeat::default(),
             }),
         }
     }
@@ -184,10 +187,21 @@ impl Cluster {
         operation: Operation,
         progress: Option<mpsc::Sender<ProgressNote>>,
     ) -> Result<Value, OperationError> {
-        let operations = self.node.operations.as_ref().ok_or(OperationError::NotMaster)?;
+        let operations = self
+            .node
+            .operations
+            .as_ref()
+            .ok_or(OperationError::NotMaster)?;
         let (reply, answer) = oneshot::channel();
-        let operated = Operated { operation, reply, progress };
-        operations.send(operated).await.map_err(|_| OperationError::Stopping)?;
+        let operated = Operated {
+            operation,
+            reply,
+            progress,
+        };
+        operations
+            .send(operated)
+            .await
+            .map_err(|_| OperationError::Stopping)?;
         answer.await.map_err(|_| OperationError::Stopping)?
     }
 
@@ -209,6 +223,8 @@ impl Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("process", &self.node.me).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("process", &self.node.me)
+            .finish_non_exhaustive()
     }
 }

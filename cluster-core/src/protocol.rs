@@ -185,9 +185,11 @@ impl Roster {
         match process {
             ProcessId::Master | ProcessId::Operator(_) => true,
             ProcessId::CacheManager => self.cache_manager,
-            ProcessId::Worker(id) => {
-                self.active.iter().chain(&self.others).any(|(other, _)| *other == id)
-            }
+            ProcessId::Worker(id) => self
+                .active
+                .iter()
+                .chain(&self.others)
+                .any(|(other, _)| *other == id),
         }
     }
 }
@@ -334,7 +336,10 @@ mod tests {
         assert_eq!(T::HEADER.kind, kind);
         let mut out = Vec::new();
         codec::encode_into(&value, &mut out).unwrap();
-        assert_eq!(out, bytes, "the layout of kind {kind} has changed: make it a new version");
+        assert_eq!(
+            out, bytes,
+            "the layout of kind {kind} has changed: make it a new version"
+        );
         assert_eq!(codec::decode::<T>(bytes).unwrap(), value);
     }
 
@@ -350,23 +355,43 @@ mod tests {
         };
         golden(1, hello, &[1, 1, b'b', 1, 1, 2, 1, 9]);
         let you = ProcessId::Worker(WorkerId(2));
-        let welcome = Welcome { protocol: 1, build: "b".into(), pid: 8, you };
+        let welcome = Welcome {
+            protocol: 1,
+            build: "b".into(),
+            pid: 8,
+            you,
+        };
         golden(2, welcome, &[1, 1, b'b', 8, 1, 2]);
         golden(3, Refused::Protocol { theirs: 7 }, &[0, 7]);
         golden(3, Refused::Stopping, &[3]);
         golden(4, Command::Retire { within_ms: 5 }, &[0, 5]);
         golden(4, Command::Abort, &[3]);
-        golden(5, Report::Listening { addresses: vec!["a".into()] }, &[1, 1, 1, b'a']);
         golden(
             5,
-            Report::StartFailed { step: StartStep::WarmUp, cause: "c".into() },
+            Report::Listening {
+                addresses: vec!["a".into()],
+            },
+            &[1, 1, 1, b'a'],
+        );
+        golden(
+            5,
+            Report::StartFailed {
+                step: StartStep::WarmUp,
+                cause: "c".into(),
+            },
             &[2, 2, 1, b'c'],
         );
-        let beat = Beat { uptime_ms: 1, tps: 1.0, ..Beat::default() };
+        let beat = Beat {
+            uptime_ms: 1,
+            tps: 1.0,
+            ..Beat::default()
+        };
         golden(
             5,
             Report::Beat(beat),
-            &[6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0],
+            &[
+                6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0,
+            ],
         );
         let roster = Roster {
             active: vec![(WorkerId(1), 10)],
@@ -377,17 +402,28 @@ mod tests {
         golden(9, roster, &[1, 1, 10, 0, 1, 0]);
         golden(
             10,
-            Operate { number: 1, operation: Operation::Scale { workers: 3 } },
+            Operate {
+                number: 1,
+                operation: Operation::Scale { workers: 3 },
+            },
             &[1, 3, 3],
         );
         golden(
             11,
-            Outcome { number: 1, result: Err(OperationError::NoSuchWorker(4)) },
+            Outcome {
+                number: 1,
+                result: Err(OperationError::NoSuchWorker(4)),
+            },
             &[1, 1, 1, 4],
         );
         golden(
             12,
-            Progress { number: 1, done: 1, of: 2, note: "n".into() },
+            Progress {
+                number: 1,
+                done: 1,
+                of: 2,
+                note: "n".into(),
+            },
             &[1, 1, 2, 1, b'n'],
         );
     }

@@ -83,7 +83,10 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(emitter: Emitter, offer: impl Fn(&str, bool) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        emitter: Emitter,
+        offer: impl Fn(&str, bool) + Send + Sync + 'static,
+    ) -> Self {
         let views = Arc::new(Views::new(std::process::id(), offer));
         Views::answer(&views, &emitter);
         Status { views, emitter }
@@ -147,7 +150,10 @@ impl Status {
         name: &str,
         wait: Duration,
     ) -> Result<Vec<StatusEntry>, StatusError> {
-        let query = aggregator::Query { name: name.to_owned(), wait_ms: millis(wait) };
+        let query = aggregator::Query {
+            name: name.to_owned(),
+            wait_ms: millis(wait),
+        };
         let found: Option<String> = self.ask_aggregator(wait, query).await?;
         found
             .and_then(|json| serde_json::from_str(&json).ok())
@@ -161,12 +167,14 @@ impl Status {
     /// As [`get`](Self::get), and when the values are not such as the reducer takes.
     pub async fn reduce(&self, name: &str, reducer: Reducer) -> Result<Value, StatusError> {
         let entries = self.get(name).await?;
-        reducer.reduce(&entries).map_err(|(found, wanted)| StatusError::Reduce {
-            name: name.to_owned(),
-            reducer,
-            found,
-            wanted,
-        })
+        reducer
+            .reduce(&entries)
+            .map_err(|(found, wanted)| StatusError::Reduce {
+                name: name.to_owned(),
+                reducer,
+                found,
+                wanted,
+            })
     }
 
     /// Sets a status in the targets; gives back how many processes took the value.
@@ -180,7 +188,10 @@ impl Status {
         value: &Value,
         targets: impl IntoIterator<Item = Target>,
     ) -> Result<usize, StatusError> {
-        let write = Write { name: name.to_owned(), json: value.to_string() };
+        let write = Write {
+            name: name.to_owned(),
+            json: value.to_string(),
+        };
         let answers = self.emitter.to(targets).wait(STATUS_WAIT).ask(write).await;
         let (mut taken, mut read_only) = (0, false);
         let mut cause = None;
@@ -218,8 +229,15 @@ impl Status {
     ) -> Result<R::Reply, AskError> {
         // The master needs the wait itself; what comes on top is for the way there and back.
         let wait = wait + Duration::from_millis(500);
-        let mut answers = self.emitter.to([Target::Master]).wait(wait).ask(request).await;
-        answers.pop().map_or(Err(AskError::NoHandler(ProcessId::Master)), |a| a.result)
+        let mut answers = self
+            .emitter
+            .to([Target::Master])
+            .wait(wait)
+            .ask(request)
+            .await;
+        answers
+            .pop()
+            .map_or(Err(AskError::NoHandler(ProcessId::Master)), |a| a.result)
     }
 }
 

@@ -2,15 +2,13 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
-// Callers arrive with the master, the worker and the bridge.
-#![allow(dead_code, unused_imports)]
-
 pub(crate) mod inherit;
 pub(crate) mod page;
 pub(crate) mod process;
 mod runtime_dir;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod turns;
 mod usage;
 
 #[cfg(test)]

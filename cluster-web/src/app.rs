@@ -10,7 +10,7 @@ use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, Error as WebError};
 use cluster_cache::CacheApplication;
-use cluster_core::{Cluster, HandlerActor, Launch, Options, Role, Running};
+use cluster_core::{Cluster, HandlerActor, Launch, Options, Role};
 use futures_util::future::LocalBoxFuture;
 
 use crate::acceptor::{AcceptorError, HttpSettings, Server, Site};
@@ -18,10 +18,11 @@ use crate::ecv::EcvSettings;
 use crate::error::{Error, Result};
 use crate::http::Http;
 use crate::monitor::ClusterMonitor;
+use crate::running::Running;
 use crate::tally::{Meter, in_request};
+use crate::tls;
 use crate::warm_up::WarmUp;
 use crate::worker::HttpApplication;
-use crate::tls;
 
 /// What serving one thread takes.
 pub(crate) struct Plot {
@@ -31,9 +32,8 @@ pub(crate) struct Plot {
 }
 
 /// Builds the application in a thread.
-pub(crate) type Blueprint = Arc<
-    dyn Fn(Plot) -> LocalBoxFuture<'static, Result<Server, AcceptorError>> + Send + Sync,
->;
+pub(crate) type Blueprint =
+    Arc<dyn Fn(Plot) -> LocalBoxFuture<'static, Result<Server, AcceptorError>> + Send + Sync>;
 
 /// Configures the application in a worker: the step before it is built.
 pub(crate) type Prepare = Box<dyn FnOnce(Cluster) -> LocalBoxFuture<'static, Result<Blueprint>>>;
@@ -97,7 +97,9 @@ where
     G: Future<Output = Result<S>> + 'static,
     S: Clone + Send + Sync + 'static,
 {
-    Configure { step: Box::new(|cluster| Box::pin(step(cluster))) }
+    Configure {
+        step: Box::new(|cluster| Box::pin(step(cluster))),
+    }
 }
 
 type Step<S> = Box<dyn FnOnce(Cluster) -> LocalBoxFuture<'static, Result<S>>>;
@@ -277,10 +279,10 @@ impl Builder {
             .cache_manager(Box::new(CacheApplication))
             .monitor(Box::new(monitor))
             .serving(self.http.sockets)
-            .is_request(in_request);
+            .request_marker(in_request);
         for (roles, start) in self.actors {
             launch = launch.in_roles(&roles, start);
         }
-        Ok(launch.listen().await?)
+        Ok(Running(launch.listen().await?))
     }
 }

@@ -25,6 +25,8 @@ use probe::Probe;
 pub enum Verdict {
     /// It takes requests.
     Up,
+    /// Not all workers have been ready once.
+    Starting,
     /// An operator has marked it down.
     MarkedDown,
     /// It stops.
@@ -51,6 +53,7 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Verdict::Up => f.write_str("up"),
+            Verdict::Starting => f.write_str("starting"),
             Verdict::MarkedDown => f.write_str("marked down"),
             Verdict::Stopping => f.write_str("stopping"),
             Verdict::TooFewWorkers { serving, min } => {
@@ -124,7 +127,11 @@ impl Ecv {
     ///
     /// In monitor mode, when the URL to probe is none.
     pub fn alone(options: EcvOptions, settings: EcvSettings) -> Result<Self, ProbeError> {
-        Self::new(options, settings, Node::Alone(Arc::new(AtomicBool::new(true))))
+        Self::new(
+            options,
+            settings,
+            Node::Alone(Arc::new(AtomicBool::new(true))),
+        )
     }
 
     fn new(options: EcvOptions, settings: EcvSettings, node: Node) -> Result<Self, ProbeError> {
@@ -132,7 +139,12 @@ impl Ecv {
             (EcvMode::Monitor, Some(url)) => Some(Probe::new(url, settings.validate.clone())?),
             _ => None,
         };
-        Ok(Ecv { options, settings, node, probe })
+        Ok(Ecv {
+            options,
+            settings,
+            node,
+            probe,
+        })
     }
 
     /// What a probe would be told now.
@@ -142,8 +154,10 @@ impl Ecv {
             Node::Alone(_) => {}
             Node::Cluster(cluster) => {
                 let state = cluster.state();
-                if state.state == NodeState::Stopping {
-                    return Verdict::Stopping;
+                match state.state {
+                    NodeState::Starting => return Verdict::Starting,
+                    NodeState::Stopping => return Verdict::Stopping,
+                    _ => {}
                 }
                 if state.mark == Mark::Down {
                     return Verdict::MarkedDown;
@@ -165,7 +179,11 @@ impl Ecv {
         if let Node::Cluster(cluster) = &self.node {
             cluster.probed(verdict.is_up());
         }
-        let respond = if verdict.is_up() { &self.settings.positive } else { &self.settings.negative };
+        let respond = if verdict.is_up() {
+            &self.settings.positive
+        } else {
+            &self.settings.negative
+        };
         match respond {
             Some(respond) => respond(&verdict),
             None if verdict.is_up() => HttpResponse::Ok().body("up\n"),
@@ -180,7 +198,11 @@ impl Ecv {
                 info!(up, "the node was marked");
             }
             Node::Cluster(cluster) => {
-                let operation = if up { Operation::MarkUp } else { Operation::MarkDown };
+                let operation = if up {
+                    Operation::MarkUp
+                } else {
+                    Operation::MarkDown
+                };
                 if let Err(e) = cluster.operate(operation).await {
                     return HttpResponse::Conflict().body(format!("{e}\n"));
                 }
@@ -209,10 +231,16 @@ pub(crate) fn of_cluster(
 pub fn enable(config: &mut ServiceConfig, ecv: Ecv) {
     let data = Data::new(ecv.clone());
     let mut root = web::resource(&*ecv.options.root).app_data(data.clone());
-    root = root.route(web::get().to(answer)).route(web::head().to(answer));
+    root = root
+        .route(web::get().to(answer))
+        .route(web::head().to(answer));
     config.service(root);
-    for (path, up) in [(&ecv.options.mark_up, true), (&ecv.options.mark_down, false)] {
-        let mark = move |_: SameSite, _: HttpRequest, ecv: Data<Ecv>| async move { ecv.mark(up).await };
+    for (path, up) in [
+        (&ecv.options.mark_up, true),
+        (&ecv.options.mark_down, false),
+    ] {
+        let mark =
+            move |_: SameSite, _: HttpRequest, ecv: Data<Ecv>| async move { ecv.mark(up).await };
         config.service(
             web::resource(path.as_str())
                 .app_data(data.clone())

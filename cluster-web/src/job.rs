@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use cluster_cache::CacheApplication;
-use cluster_core::{
-    Application, Beat, Cluster, Launch, Means, Options, Running, Serving, StartFailure,
-};
+use cluster_core::{Application, Beat, Cluster, Launch, Means, Options, Serving, StartFailure};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 
 use crate::ecv::EcvSettings;
 use crate::error::{Error, Result};
 use crate::monitor::ClusterMonitor;
+use crate::running::Running;
 
 /// Makes a cluster of a job: the future runs in every worker, and ends when [`Cluster::draining`] resolves.
 ///
@@ -35,7 +34,10 @@ where
     J: FnOnce(Cluster) -> G + 'static,
     G: Future<Output = Result<()>> + 'static,
 {
-    JobBuilder { job: Box::new(|cluster| Box::pin(job(cluster))), options: None }
+    JobBuilder {
+        job: Box::new(|cluster| Box::pin(job(cluster))),
+        options: None,
+    }
 }
 
 type Job = Box<dyn FnOnce(Cluster) -> LocalBoxFuture<'static, Result<()>>>;
@@ -66,8 +68,11 @@ impl JobBuilder {
         };
         let launch = Launch::new(options, Box::new(JobApplication { job: self.job }))
             .cache_manager(Box::new(CacheApplication))
-            .monitor(Box::new(ClusterMonitor::new(Vec::new(), EcvSettings::default())));
-        Ok(launch.listen().await?)
+            .monitor(Box::new(ClusterMonitor::new(
+                Vec::new(),
+                EcvSettings::default(),
+            )));
+        Ok(Running(launch.listen().await?))
     }
 }
 
@@ -81,7 +86,11 @@ impl Application for JobApplication {
         cluster: Cluster,
         _: Means,
     ) -> LocalBoxFuture<'static, std::result::Result<Box<dyn Serving>, StartFailure>> {
-        let working = Working { job: Some(self.job), cluster, end: None };
+        let working = Working {
+            job: Some(self.job),
+            cluster,
+            end: None,
+        };
         Box::pin(async { Ok(Box::new(working) as Box<dyn Serving>) })
     }
 }
@@ -102,7 +111,9 @@ impl Working {
 }
 
 impl Serving for Working {
-    fn accept(&mut self) -> LocalBoxFuture<'static, std::result::Result<Vec<String>, StartFailure>> {
+    fn accept(
+        &mut self,
+    ) -> LocalBoxFuture<'static, std::result::Result<Vec<String>, StartFailure>> {
         if let Some(job) = self.job.take() {
             let running = actix_rt::spawn(job(self.cluster.clone()));
             let end = async move {
@@ -136,4 +147,3 @@ fn failed(error: &Error) {
     tracing::error!(error = %error, "the job failed");
     std::process::exit(1);
 }
-

@@ -32,6 +32,7 @@ mod error;
 mod http;
 mod job;
 mod monitor;
+mod running;
 mod tally;
 mod threads;
 mod tls;
@@ -46,6 +47,7 @@ pub use cluster_core::{self as core, *};
 pub use error::{Error, Result};
 pub use http::Http;
 pub use job::{JobBuilder, run};
+pub use running::Running;
 pub use tally::{Meter, Meters, Traffic, in_request};
 pub use tls::TlsError;
 pub use warm_up::{WarmUp, WarmUpError};
@@ -68,3 +70,8 @@ pub const fn seconds(n: u64) -> std::time::Duration {
 pub const fn minutes(n: u64) -> std::time::Duration {
     std::time::Duration::from_secs(60 * n)
 }
+
+/// The README's example, kept true.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -25,7 +25,10 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 enum MonitorError {
     #[error("{address} (--mon-host, --mon-port) cannot be bound: {source}")]
-    Bind { address: SocketAddr, source: io::Error },
+    Bind {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error(transparent)]
     Acceptor(#[from] AcceptorError),
 }
@@ -98,7 +101,11 @@ async fn serve(
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|source| MonitorError::Bind { address, source })?;
     let bound = listener.local_addr().unwrap_or(address);
-    let site = Site { host: bound.to_string(), address: bound, secure: false };
+    let site = Site {
+        host: bound.to_string(),
+        address: bound,
+        secure: false,
+    };
     let data = Data::new(cluster);
     let factory = || {
         let mut app = App::new().app_data(data.clone());

@@ -2,10 +2,9 @@
 
 pub use actix::{Actor, Context, Handler, MessageResult};
 pub use actix_web::web;
-pub use cluster_core::{
-    Cluster, Emitter, Event, HandlerActor, Options, Request, Role, Running, Target,
-};
+pub use cluster_core::{Cluster, Emitter, Event, HandlerActor, Options, Request, Role, Target};
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::error::{Error, Result};
+pub use crate::running::Running;
 pub use crate::{millis, minutes, seconds};

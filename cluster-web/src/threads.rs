@@ -13,7 +13,11 @@ use crate::app::{Blueprint, Plot};
 
 /// What a further thread is told; each is answered once done.
 enum Order {
-    Accept(Vec<Listener>, Option<Slot>, oneshot::Sender<Result<(), AcceptorError>>),
+    Accept(
+        Vec<Listener>,
+        Option<Slot>,
+        oneshot::Sender<Result<(), AcceptorError>>,
+    ),
     Drain(Duration, oneshot::Sender<()>),
 }
 
@@ -133,7 +137,9 @@ async fn there(blueprint: Blueprint, plot: Plot) -> Result<Thread, AcceptorError
     match is_built.await {
         Ok(Ok(())) => Ok(Thread::There(orders, arbiter)),
         Ok(Err(e)) => Err(e),
-        Err(_) => Err(AcceptorError::Build { reason: "its thread ended".to_owned() }),
+        Err(_) => Err(AcceptorError::Build {
+            reason: "its thread ended".to_owned(),
+        }),
     }
 }
 

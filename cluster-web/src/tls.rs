@@ -38,8 +38,14 @@ pub enum TlsError {
 
 /// The configuration that the options name; none where they name no certificate.
 pub(crate) fn load(options: &TlsOptions) -> Result<Option<Arc<ServerConfig>>, TlsError> {
-    let (Some(cert), Some(key)) = (&options.cert, &options.key) else { return Ok(None) };
-    let pem = |option, path: &Path, source| TlsError::Pem { option, path: path.into(), source };
+    let (Some(cert), Some(key)) = (&options.cert, &options.key) else {
+        return Ok(None);
+    };
+    let pem = |option, path: &Path, source| TlsError::Pem {
+        option,
+        path: path.into(),
+        source,
+    };
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| pem("--tls.cert", cert, source))?;
@@ -48,7 +54,11 @@ pub(crate) fn load(options: &TlsOptions) -> Result<Option<Arc<ServerConfig>>, Tl
     }
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|source| pem("--tls.key", key, source))?;
-    let pair = |source| TlsError::Pair { cert: cert.clone(), key: key.clone(), source };
+    let pair = |source| TlsError::Pair {
+        cert: cert.clone(),
+        key: key.clone(),
+        source,
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -51,15 +51,28 @@ impl WarmUp {
     /// Without an answer, and where its status is 400 or above.
     pub async fn get(&self, path: &str) -> Result<Bytes, WarmUpError> {
         let url = format!("http://{}{path}", self.address);
-        let no_answer =
-            |cause: String| WarmUpError::NoAnswer { path: path.to_owned(), cause };
-        let mut answer =
-            self.client.get(url).send().await.map_err(|e| no_answer(e.to_string()))?;
+        let no_answer = |cause: String| WarmUpError::NoAnswer {
+            path: path.to_owned(),
+            cause,
+        };
+        let mut answer = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .map_err(|e| no_answer(e.to_string()))?;
         let status = answer.status();
         if status.is_client_error() || status.is_server_error() {
-            return Err(WarmUpError::Status { path: path.to_owned(), status });
+            return Err(WarmUpError::Status {
+                path: path.to_owned(),
+                status,
+            });
         }
-        answer.body().limit(LONGEST_ANSWER).await.map_err(|e| no_answer(e.to_string()))
+        answer
+            .body()
+            .limit(LONGEST_ANSWER)
+            .await
+            .map_err(|e| no_answer(e.to_string()))
     }
 
     /// Where the worker can be reached, for requests of any other kind.

@@ -60,8 +60,9 @@ impl Application for HttpApplication {
 impl HttpApplication {
     async fn started(self, cluster: Cluster, means: Means) -> Result<Served, StartFailure> {
         let failed = |step| move |e: crate::Error| StartFailure::new(step, e);
-        let blueprint =
-            (self.prepare)(cluster.clone()).await.map_err(failed(StartStep::Configure))?;
+        let blueprint = (self.prepare)(cluster.clone())
+            .await
+            .map_err(failed(StartStep::Configure))?;
         let options = cluster.options();
         let meters = Meters::new();
         let site = site(&means.sockets, self.tls.is_some());
@@ -84,7 +85,14 @@ impl HttpApplication {
             // What the warm-up did is not the users' traffic.
             let _ = meters.take();
         }
-        Ok(Served { threads, sockets: means.sockets, slots: means.slots, tls: self.tls, meters, sampled: Instant::now() })
+        Ok(Served {
+            threads,
+            sockets: means.sockets,
+            slots: means.slots,
+            tls: self.tls,
+            meters,
+            sampled: Instant::now(),
+        })
     }
 }
 
@@ -95,7 +103,11 @@ fn site(sockets: &[Socket], secure: bool) -> Site {
         Socket::Unix(..) => None,
     });
     let address = tcp.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    Site { host: address.to_string(), address, secure }
+    Site {
+        host: address.to_string(),
+        address,
+        secure,
+    }
 }
 
 /// Serves the application to its warm-up step alone.
@@ -105,10 +117,13 @@ async fn warm_up(
     port: u16,
     time: Duration,
 ) -> Result<(), WarmUpFailure> {
-    let Some(server) = threads.main() else { return Ok(()) };
+    let Some(server) = threads.main() else {
+        return Ok(());
+    };
     let listener = private_listener(port).await?;
-    let address =
-        listener.local_addr().map_err(|source| WarmUpFailure::Listener { port, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| WarmUpFailure::Listener { port, source })?;
     server.accept(vec![Listener::Tcp(listener)], None)?;
     info!(%address, "warming up");
     let outcome = step(WarmUp::new(address, time)).await;

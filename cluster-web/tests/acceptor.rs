@@ -12,16 +12,21 @@ use std::{
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, body::BodyStream, web};
-use cluster_core::Page;
+use cluster_core::{Page, Turns};
 use cluster_web::{HttpSettings, Listener, Meters, Server, Site, in_request};
 use futures_util::stream;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::{Notify, Semaphore, mpsc},
 };
 use tokio_rustls::TlsConnector;
+
+#[path = "acceptor/client.rs"]
+mod client;
+
+use client::Client;
 
 const GRACE: Duration = Duration::from_millis(60);
 
@@ -133,53 +138,6 @@ fn site(listener: &net::TcpListener) -> Site {
     }
 }
 
-/// A client that knows just enough HTTP.
-struct Client<S>(S);
-
-struct Answer {
-    status: u16,
-    closes: bool,
-    body: String,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn send(&mut self, path: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-        self.0.write_all(request.as_bytes()).await.unwrap();
-    }
-
-    async fn answer(&mut self) -> Answer {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await.unwrap();
-        Answer {
-            status: head[9..12].parse().unwrap(),
-            closes: head.contains("connection: close"),
-            body: String::from_utf8(body).unwrap(),
-        }
-    }
-
-    async fn get(&mut self, path: &str) -> Answer {
-        self.send(path).await;
-        self.answer().await
-    }
-
-    /// Waits until the server closes.
-    async fn end(&mut self) {
-        let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).await.unwrap();
-        assert!(rest.is_empty());
-    }
-}
-
 #[actix_rt::test]
 async fn a_drain_waits_for_the_busy_and_closes_the_idle_after_the_grace() {
     let fixture = Fixture::accepting().await;
@@ -258,6 +216,33 @@ async fn a_drained_server_accepts_again_with_the_same_application() {
     fixture.accept();
     assert!(!fixture.client().await.get("/").await.closes);
     assert_eq!(fixture.stage.built.load(SeqCst), 1);
+}
+
+/// The kernel wakes one acceptor per connection: here one that never accepts, as if it had died that moment.
+#[actix_rt::test]
+async fn a_connection_whose_acceptor_was_lost_is_found_by_another() {
+    let fixture = Fixture::new(HttpSettings::default()).await;
+    let (stop, ready) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let listener = fixture.listener.try_clone().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let lost = {
+        let (stop, ready) = (Arc::clone(&stop), Arc::clone(&ready));
+        thread::spawn(move || {
+            actix_rt::System::new().block_on(async move {
+                let first = Turns::take(TcpListener::from_std(listener).unwrap());
+                assert!(first.is_exclusive());
+                ready.add_permits(1);
+                stop.acquire().await.unwrap().forget();
+            });
+        })
+    };
+    ready.acquire().await.unwrap().forget();
+    fixture.accept();
+    for _ in 0..3 {
+        assert_eq!(fixture.client().await.get("/").await.body, "hello");
+    }
+    stop.add_permits(1);
+    lost.join().unwrap();
 }
 
 #[actix_rt::test]

@@ -14,9 +14,14 @@ pub(crate) enum DenyError {
     /// The tool is not there.
     #[error("cargo-deny is not installed; install it with: cargo install cargo-deny --locked")]
     NotInstalled,
-    /// The tool found faults; it has printed them.
+    /// The tool found faults in the tree; it has printed them.
     #[error("cargo-deny found faults ({0}); they are printed above")]
     Faults(ExitStatus),
+    /// The tool found an advisory, or could not get the database of them; it has printed which.
+    #[error(
+        "advisories: a fault, or no database of them (it is fetched from github.com), as printed above ({0})"
+    )]
+    Advisories(ExitStatus),
 }
 
 /// Runs cargo-deny over the whole tree.
@@ -31,13 +36,20 @@ pub(crate) fn run() -> Result<(), DenyError> {
     if !installed.status.success() {
         return Err(DenyError::NotInstalled);
     }
-    let status = workspace::cargo()
-        .args(["deny", "--workspace", "check"])
-        .status()
-        .map_err(DenyError::Start)?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(DenyError::Faults(status))
+    // Apart, because the advisories alone need the network.
+    let tree = check(&["licenses", "bans", "sources"])?;
+    let advisories = check(&["advisories"])?;
+    match (tree.success(), advisories.success()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(DenyError::Advisories(advisories)),
+        (false, _) => Err(DenyError::Faults(tree)),
     }
+}
+
+fn check(what: &[&str]) -> Result<ExitStatus, DenyError> {
+    workspace::cargo()
+        .args(["deny", "--workspace", "check"])
+        .args(what)
+        .status()
+        .map_err(DenyError::Start)
 }

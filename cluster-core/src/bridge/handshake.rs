@@ -74,7 +74,10 @@ pub(crate) async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
     }
     let hello: Hello = codec::decode(frame.payload)?;
     if hello.protocol < OLDEST || hello.protocol > PROTOCOL + 1 {
-        return Err(Refused::Protocol { theirs: hello.protocol }.into());
+        return Err(Refused::Protocol {
+            theirs: hello.protocol,
+        }
+        .into());
     }
     Ok(hello)
 }
@@ -85,7 +88,9 @@ pub(crate) async fn send<M: WireMessage>(
     message: &M,
 ) -> Result<(), HandshakeError> {
     let mut bytes = Vec::new();
-    frame::append(&mut bytes, M::HEADER, |out| codec::encode_into(message, out))?;
+    frame::append(&mut bytes, M::HEADER, |out| {
+        codec::encode_into(message, out)
+    })?;
     let mut rest = bytes.as_slice();
     let write = async {
         while !rest.is_empty() {
@@ -98,7 +103,9 @@ pub(crate) async fn send<M: WireMessage>(
         }
         Ok(())
     };
-    Ok(timeout(PATIENCE, write).await.map_err(|_| HandshakeError::Silent)??)
+    Ok(timeout(PATIENCE, write)
+        .await
+        .map_err(|_| HandshakeError::Silent)??)
 }
 
 /// Reads exactly one frame, so that what follows it stays in the socket for the link.
@@ -114,7 +121,9 @@ async fn receive(stream: &UnixStream) -> Result<Vec<u8>, HandshakeError> {
         fill(stream, &mut bytes, HEADER).await?;
         Ok(bytes)
     };
-    timeout(PATIENCE, read).await.map_err(|_| HandshakeError::Silent)?
+    timeout(PATIENCE, read)
+        .await
+        .map_err(|_| HandshakeError::Silent)?
 }
 
 async fn fill(stream: &UnixStream, bytes: &mut [u8], mut at: usize) -> io::Result<()> {

@@ -38,7 +38,10 @@ pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arriva
         actix_rt::spawn(async move {
             match hear(&stream).await {
                 Ok(hello) => {
-                    let arrival = Arrival { hello, stream: Arc::new(stream) };
+                    let arrival = Arrival {
+                        hello,
+                        stream: Arc::new(stream),
+                    };
                     if arrivals.send(arrival).await.is_err() {
                         debug!("a link arrived after the last one was wanted");
                     }

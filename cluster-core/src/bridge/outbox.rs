@@ -247,7 +247,11 @@ impl State {
                 let held = self.frames < HELD_FRAMES
                     && self.data_bytes < HELD_BYTES
                     && since.elapsed() < HELD_FOR;
-                if held { Ok(()) } else { Err(Refusal::Unreachable) }
+                if held {
+                    Ok(())
+                } else {
+                    Err(Refusal::Unreachable)
+                }
             }
             (Phase::Open(_), Lane::Control) if self.control.bytes.len() >= CONTROL_BOUND => {
                 Err(Refusal::Backlogged)
@@ -279,11 +283,20 @@ impl State {
         header: Header,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<(), Refusal> {
-        if self.data.back().is_none_or(|s| s.bytes.len() >= SEGMENT / 2) {
-            let bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT));
+        if self
+            .data
+            .back()
+            .is_none_or(|s| s.bytes.len() >= SEGMENT / 2)
+        {
+            let bytes = self
+                .spare
+                .pop()
+                .unwrap_or_else(|| Vec::with_capacity(SEGMENT));
             self.data.push_back(Segment { bytes, written: 0 });
         }
-        let Some(tail) = self.data.back_mut() else { return Ok(()) };
+        let Some(tail) = self.data.back_mut() else {
+            return Ok(());
+        };
         let start = tail.bytes.len();
         frame::append(&mut tail.bytes, header, write).map_err(Refusal::Codec)?;
         let length = tail.bytes.len() - start;
@@ -301,7 +314,9 @@ impl State {
 
     /// Cuts a long tail into segments of a frame each, so that control can pass between them.
     fn split_tail(&mut self) {
-        let Some(tail) = self.data.pop_back() else { return };
+        let Some(tail) = self.data.pop_back() else {
+            return;
+        };
         let mut rest = tail.bytes.as_slice();
         let mut written = tail.written;
         while let Ok(Some((_, used))) = frame::cut(rest) {
@@ -311,14 +326,19 @@ impl State {
                 written -= used;
                 continue;
             }
-            self.data.push_back(Segment { bytes: first.to_vec(), written });
+            self.data.push_back(Segment {
+                bytes: first.to_vec(),
+                written,
+            });
             written = 0;
         }
     }
 
     /// Writes until nothing waits or the socket is full. A segment once begun is finished before the other lane is served.
     fn write(&mut self) -> io::Result<()> {
-        let Phase::Open(stream) = &self.phase else { return Ok(()) };
+        let Phase::Open(stream) = &self.phase else {
+            return Ok(());
+        };
         let stream = Arc::clone(stream);
         loop {
             let begun = self.data.front().is_some_and(|s| s.written > 0);

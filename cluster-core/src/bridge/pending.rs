@@ -61,12 +61,23 @@ impl Pending {
     }
 
     /// Ends the questions to processes that are gone.
-    pub(crate) fn fail(&self, gone: impl Fn(ProcessId) -> bool, outcome: impl Fn() -> Settled<'static>) {
+    pub(crate) fn fail(
+        &self,
+        gone: impl Fn(ProcessId) -> bool,
+        outcome: impl Fn() -> Settled<'static>,
+    ) {
         let failed: Vec<Waiter> = {
             let mut waiting = self.waiting.lock();
-            let numbers: Vec<u64> =
-                waiting.iter().filter(|(_, (to, _))| gone(*to)).map(|(n, _)| *n).collect();
-            numbers.iter().filter_map(|n| waiting.remove(n)).map(|(_, waiter)| waiter).collect()
+            let numbers: Vec<u64> = waiting
+                .iter()
+                .filter(|(_, (to, _))| gone(*to))
+                .map(|(n, _)| *n)
+                .collect();
+            numbers
+                .iter()
+                .filter_map(|n| waiting.remove(n))
+                .map(|(_, waiter)| waiter)
+                .collect()
         };
         for waiter in failed {
             waiter(outcome());
@@ -102,7 +113,10 @@ mod tests {
         for to in [ProcessId::Master, ProcessId::CacheManager] {
             pending.file(to, Box::new(|_| {})).unwrap();
         }
-        pending.fail(|p| p == ProcessId::Master, || Settled::Refused(Verdict::Dead));
+        pending.fail(
+            |p| p == ProcessId::Master,
+            || Settled::Refused(Verdict::Dead),
+        );
         let left: Vec<_> = pending.waiting.lock().values().map(|(to, _)| *to).collect();
         assert_eq!(left, [ProcessId::CacheManager]);
     }

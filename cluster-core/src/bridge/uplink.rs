@@ -36,7 +36,9 @@ pub(crate) struct Uplink {
 
 impl Uplink {
     /// Makes the first link.
-    pub(crate) async fn connect(&self) -> Result<(Arc<tokio::net::UnixStream>, Welcome), HandshakeError> {
+    pub(crate) async fn connect(
+        &self,
+    ) -> Result<(Arc<tokio::net::UnixStream>, Welcome), HandshakeError> {
         let (stream, welcome) = handshake::connect(&self.path, &self.hello).await?;
         self.outbox.open(Arc::clone(&stream));
         Ok((stream, welcome))
@@ -60,8 +62,14 @@ impl Uplink {
             state.send_replace(LinkState::Down { since });
             let (next, welcome) = self.again().await;
             stream = next;
-            info!(master = welcome.pid, away_ms = since.elapsed().as_millis(), "linked to the master again");
-            state.send_replace(LinkState::Up { master: welcome.pid });
+            info!(
+                master = welcome.pid,
+                away_ms = since.elapsed().as_millis(),
+                "linked to the master again"
+            );
+            state.send_replace(LinkState::Up {
+                master: welcome.pid,
+            });
         }
     }
 

@@ -72,9 +72,7 @@ impl To {
     fn processes(&self) -> Vec<(Target, Result<ProcessId, Undelivered>)> {
         let mut list: Vec<(Target, Result<ProcessId, Undelivered>)> = Vec::new();
         let mut add = |target, process: Result<ProcessId, Undelivered>| {
-            let known = |(_, p): &(_, Result<ProcessId, Undelivered>)| {
-                matches!((p, &process), (Ok(a), Ok(b)) if a == b)
-            };
+            let known = |(_, p): &(_, Result<ProcessId, Undelivered>)| matches!((p, &process), (Ok(a), Ok(b)) if a == b);
             if !list.iter().any(known) {
                 list.push((target, process));
             }
@@ -134,7 +132,10 @@ async fn ask_one<R: Request>(
         match timeout_at(deadline, rx).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(AskError::Abandoned(process)),
-            Err(_) => Err(AskError::Deadline { target: process, waited_ms }),
+            Err(_) => Err(AskError::Deadline {
+                target: process,
+                waited_ms,
+            }),
         }
     };
     if process == hub.me {
@@ -158,9 +159,17 @@ async fn ask_one<R: Request>(
         return Err(AskError::Overloaded(hub.me));
     };
     let _asked = Asked { hub, number };
-    let tag =
-        TypeTag { id: R::KIND.id, fingerprint: R::KIND.fingerprint, format: hub.format() };
-    let head = AskHead { from: hub.me, to: process, correlation: number, tag };
+    let tag = TypeTag {
+        id: R::KIND.id,
+        fingerprint: R::KIND.fingerprint,
+        format: hub.format(),
+    };
+    let head = AskHead {
+        from: hub.me,
+        to: process,
+        correlation: number,
+        tag,
+    };
     let sent = hub.route(process).and_then(|link| {
         link.push(AskHead::HEADER, |out| {
             codec::encode_into(&head, out)?;

@@ -152,9 +152,15 @@ pub struct Binder<A: HandlerActor> {
 
 impl<A: HandlerActor> Binder<A> {
     pub(crate) fn bind(hub: &Arc<Hub>, addr: Addr<A>) {
-        let queue = Mutex::new(Queue { jobs: VecDeque::new(), woken: false });
+        let queue = Mutex::new(Queue {
+            jobs: VecDeque::new(),
+            woken: false,
+        });
         let inbox = Arc::new(Inbox { queue, addr });
-        A::bind(&mut Binder { inbox, hub: Arc::clone(hub) });
+        A::bind(&mut Binder {
+            inbox,
+            hub: Arc::clone(hub),
+        });
     }
 
     /// The actor hears this event.
@@ -171,7 +177,10 @@ impl<A: HandlerActor> Binder<A> {
         let hear = move |event: E, _| {
             if inbox.refusal().is_some() {
                 if let Some(hub) = hub.upgrade() {
-                    hub.registry.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                    hub.registry
+                        .counters
+                        .dropped
+                        .fetch_add(1, Ordering::Relaxed);
                 }
                 return;
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::RwLock;
 use tracing::debug;
 
-use super::registry::{Counters, RemoteAnswer, Registry};
+use super::registry::{Counters, Registry, RemoteAnswer};
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::{Outbox, Refusal};
 use crate::bridge::pending::{Pending, Settled};
@@ -57,7 +57,8 @@ impl Hub {
     pub(crate) fn set_roster(&self, roster: Roster) {
         let roster = Arc::new(roster);
         *self.roster.write() = Arc::clone(&roster);
-        self.pending.fail(|p| !roster.knows(p), || Settled::Refused(Verdict::Dead));
+        self.pending
+            .fail(|p| !roster.knows(p), || Settled::Refused(Verdict::Dead));
     }
 
     /// The link that leads to a process.
@@ -78,7 +79,9 @@ impl Hub {
 
     /// In the master: a link is gone, unless the process has another by now.
     pub(crate) fn unlink(&self, process: ProcessId, outbox: &Arc<Outbox>) {
-        let Routes::Master(links) = &self.routes else { return };
+        let Routes::Master(links) = &self.routes else {
+            return;
+        };
         let mut links = links.write();
         if links.get(&process).is_some_and(|l| Arc::ptr_eq(l, outbox)) {
             links.remove(&process);
@@ -163,7 +166,13 @@ impl Hub {
         }
         let (hub, to, correlation) = (Arc::clone(self), head.from, head.correlation);
         let answer: RemoteAnswer = Box::new(move |verdict, format, write| {
-            let head = AnswerHead { from: hub.me, to, correlation, verdict, format };
+            let head = AnswerHead {
+                from: hub.me,
+                to,
+                correlation,
+                verdict,
+                format,
+            };
             hub.send_answer(head, write);
         });
         self.registry.ask(head.from, head.tag, payload, answer);
@@ -183,7 +192,10 @@ impl Hub {
         match sent {
             Ok(()) => {}
             Err(Refusal::Codec(_) | Refusal::TooLarge(_)) if head.verdict == Verdict::Answered => {
-                let head = AnswerHead { verdict: Verdict::Undecodable, ..head };
+                let head = AnswerHead {
+                    verdict: Verdict::Undecodable,
+                    ..head
+                };
                 self.send_answer(head, &|_| Ok(()));
             }
             Err(e) => self.count_dropped(head.to, &e),
@@ -209,7 +221,11 @@ impl Hub {
 
     /// The format in which a payload sets out: self-describing while processes of different builds are linked.
     pub(crate) fn format(&self) -> Format {
-        if self.roster.read().mixed_builds { Format::Json } else { Format::Bincode }
+        if self.roster.read().mixed_builds {
+            Format::Json
+        } else {
+            Format::Bincode
+        }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -233,10 +249,17 @@ impl Hub {
 }
 
 fn read_head<T: WireMessage>(body: &[u8]) -> Result<(T, &[u8]), Closed> {
-    codec::decode_head(body).map_err(|source| Closed::Message { kind: T::HEADER.kind, source })
+    codec::decode_head(body).map_err(|source| Closed::Message {
+        kind: T::HEADER.kind,
+        source,
+    })
 }
 
 /// Only the master speaks for others, as it passes their messages on.
 fn check(peer: ProcessId, from: ProcessId) -> Result<(), Closed> {
-    if peer == ProcessId::Master || peer == from { Ok(()) } else { Err(Closed::Impostor) }
+    if peer == ProcessId::Master || peer == from {
+        Ok(())
+    } else {
+        Err(Closed::Impostor)
+    }
 }

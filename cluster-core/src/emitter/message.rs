@@ -18,7 +18,11 @@ pub struct Kind {
 impl Kind {
     /// The kind of this name and layout.
     pub const fn new(name: &'static str, fingerprint: u64) -> Self {
-        Kind { name, id: Self::id_of(name), fingerprint }
+        Kind {
+            name,
+            id: Self::id_of(name),
+            fingerprint,
+        }
     }
 
     /// The hash under which a name crosses the wire (64-bit FNV-1a, draft-eastlake-fnv).
@@ -76,7 +80,12 @@ pub trait Event:
     note = "add `#[derive(Serialize, Deserialize, Request)]` and `#[reply(TYPE)]` to `{Self}`"
 )]
 pub trait Request:
-    actix::Message<Result = <Self as Request>::Reply> + Serialize + DeserializeOwned + Send + Sync + 'static
+    actix::Message<Result = <Self as Request>::Reply>
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
     /// What it is answered with.
     type Reply: Serialize + DeserializeOwned + Send + 'static;

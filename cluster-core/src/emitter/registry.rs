@@ -165,8 +165,13 @@ impl<E: Event> AnyEvent for Listeners<E> {
 }
 
 trait AnyRequest: Any + Send + Sync {
-    fn ask(&self, from: ProcessId, tag: TypeTag, payload: &[u8], answer: RemoteAnswer)
-    -> Result<(), Unreadable>;
+    fn ask(
+        &self,
+        from: ProcessId,
+        tag: TypeTag,
+        payload: &[u8],
+        answer: RemoteAnswer,
+    ) -> Result<(), Unreadable>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -234,11 +239,17 @@ impl Registry {
     /// Where another type of the same name is listened to already.
     pub(crate) fn listen<E: Event>(&self, once: bool, call: OnEvent<E>) -> u64 {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let listener = Listener { number, once: once.then(|| AtomicBool::new(false)), call };
+        let listener = Listener {
+            number,
+            once: once.then(|| AtomicBool::new(false)),
+            call,
+        };
         let mut events = self.events.write();
         let entry = events.entry(E::KIND.id).or_insert_with(|| {
-            let listeners: Listeners<E> =
-                Listeners { list: RwLock::default(), reported: AtomicBool::new(false) };
+            let listeners: Listeners<E> = Listeners {
+                list: RwLock::default(),
+                reported: AtomicBool::new(false),
+            };
             Arc::new(listeners)
         });
         let Some(listeners) = entry.as_any().downcast_ref::<Listeners<E>>() else {
@@ -270,13 +281,17 @@ impl Registry {
 
     /// Sets who answers a kind of request; a later one replaces an earlier one.
     pub(crate) fn answer<R: Request>(&self, call: OnRequest<R>) {
-        self.requests.write().insert(R::KIND.id, Arc::new(Answerer(call)));
+        self.requests
+            .write()
+            .insert(R::KIND.id, Arc::new(Answerer(call)));
     }
 
     /// Delivers an event of this process to itself.
     pub(crate) fn deliver_local<E: Event>(&self, event: E, from: ProcessId) {
         let entry = self.events.read().get(&E::KIND.id).cloned();
-        let listeners = entry.as_ref().and_then(|e| e.as_any().downcast_ref::<Listeners<E>>());
+        let listeners = entry
+            .as_ref()
+            .and_then(|e| e.as_any().downcast_ref::<Listeners<E>>());
         let heard = listeners.map_or(0, |l| l.call(event, from));
         self.count(heard);
     }
@@ -307,7 +322,10 @@ impl Registry {
         replier: Replier<R::Reply>,
     ) {
         let entry = self.requests.read().get(&R::KIND.id).cloned();
-        match entry.as_ref().and_then(|e| e.as_any().downcast_ref::<Answerer<R>>()) {
+        match entry
+            .as_ref()
+            .and_then(|e| e.as_any().downcast_ref::<Answerer<R>>())
+        {
             Some(answerer) => (answerer.0)(request, from, replier),
             None => replier.reply(Err(Verdict::NoHandler)),
         }
@@ -327,7 +345,11 @@ impl Registry {
     }
 
     fn count(&self, heard: usize) {
-        let counter = if heard == 0 { &self.counters.unheard } else { &self.counters.heard };
+        let counter = if heard == 0 {
+            &self.counters.unheard
+        } else {
+            &self.counters.heard
+        };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }

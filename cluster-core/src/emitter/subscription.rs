@@ -14,7 +14,11 @@ pub struct Subscription {
 
 impl Subscription {
     pub(crate) fn new(hub: &Arc<Hub>, id: u64, number: u64) -> Self {
-        Subscription { hub: Arc::downgrade(hub), id, number }
+        Subscription {
+            hub: Arc::downgrade(hub),
+            id,
+            number,
+        }
     }
 
     /// Lets it go on for as long as the process lives.
@@ -33,6 +37,8 @@ impl Drop for Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }

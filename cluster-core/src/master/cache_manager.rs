@@ -76,8 +76,13 @@ impl Master {
 
     fn spawn_cache(&mut self, ctx: &mut Context<Self>) {
         let options = self.cluster.options();
-        let patience = Patience { start: options.start_timeout, stop: options.stop_timeout };
-        let (Some(cache), Some(ears)) = (&mut self.cache, self.ears.clone()) else { return };
+        let patience = Patience {
+            start: options.start_timeout,
+            stop: options.stop_timeout,
+        };
+        let (Some(cache), Some(ears)) = (&mut self.cache, self.ears.clone()) else {
+            return;
+        };
         let process = ProcessId::CacheManager;
         match self.spawner.spawn(process, Generation(1)) {
             Ok(spawned) => {
@@ -108,7 +113,12 @@ impl Master {
         warn!(accident = %why, restart_after_ms = after.as_millis(), "the cache manager ended by itself");
         ctx.run_later(after, |this, ctx| {
             let stopping = this.wanted.stopping.is_some();
-            if !stopping && this.cache.as_ref().is_some_and(|cache| cache.proxy.is_none()) {
+            if !stopping
+                && this
+                    .cache
+                    .as_ref()
+                    .is_some_and(|cache| cache.proxy.is_none())
+            {
                 this.spawn_cache(ctx);
                 this.publish();
             }
@@ -125,7 +135,11 @@ impl Master {
             }
             What::Unlinked => cache.linked = false,
             What::Happened(Happening::Listening { addresses }) => {
-                info!(pid = cache.pid, addresses = addresses.join(" "), "the cache manager serves");
+                info!(
+                    pid = cache.pid,
+                    addresses = addresses.join(" "),
+                    "the cache manager serves"
+                );
                 cache.accidents.listened();
                 if let Some(on_ready) = cache.on_ready.take() {
                     let _ = on_ready.send(Ok(()));

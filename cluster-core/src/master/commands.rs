@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actix::{AsyncContext, Context, Handler, Message, WrapFuture, ActorFutureExt};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tracing::info;
@@ -63,7 +63,11 @@ impl Handler<Operate> for Master {
     type Result = ();
 
     fn handle(&mut self, Operate(operated): Operate, ctx: &mut Context<Self>) {
-        let Operated { operation, reply, progress } = operated;
+        let Operated {
+            operation,
+            reply,
+            progress,
+        } = operated;
         let waiter = Waiter { reply, progress };
         match operation {
             Operation::Restart { wait } => self.restart(wait, waiter),
@@ -120,7 +124,9 @@ impl Master {
             return Ok(id);
         }
         let by_pid = self.workers.iter().find(|(_, worker)| worker.pid == number);
-        by_pid.map(|(id, _)| *id).ok_or(OperationError::NoSuchWorker(number))
+        by_pid
+            .map(|(id, _)| *id)
+            .ok_or(OperationError::NoSuchWorker(number))
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, OperationError> {
@@ -204,7 +210,10 @@ impl Master {
         if within.is_zero() {
             info!("stopping at once");
             self.leaving = true;
-            let _ = self.command(Command::Stop { deadline: None, force: true });
+            let _ = self.command(Command::Stop {
+                deadline: None,
+                force: true,
+            });
             self.start_nobody();
             return;
         }
@@ -215,7 +224,11 @@ impl Master {
         self.leaving = true;
         self.publish();
         let wait = self.cluster.probe_wait();
-        info!(within_ms = within.as_millis(), probe_wait_ms = wait.as_millis(), "stopping");
+        info!(
+            within_ms = within.as_millis(),
+            probe_wait_ms = wait.as_millis(),
+            "stopping"
+        );
         if wait.is_zero() {
             self.dismiss_all(within);
             return;
@@ -232,7 +245,10 @@ impl Master {
 
     fn dismiss_all(&mut self, within: Duration) {
         let deadline = Some(Instant::now() + within + MARGIN);
-        let _ = self.command(Command::Stop { deadline, force: false });
+        let _ = self.command(Command::Stop {
+            deadline,
+            force: false,
+        });
         self.start_nobody();
     }
 
@@ -265,13 +281,13 @@ impl Master {
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(super::start::MasterError::Stopped));
         }
-        if let Some(on_end) = self.on_end.take() {
-            info!("all processes have ended");
-            let _ = on_end.send(Ok(()));
-        }
         // Also who asks for a stop when all is over: it is.
         for waiter in self.stops.drain(..) {
             let _ = waiter.reply.send(Ok(json!({ "stopped": true })));
+        }
+        if let Some(on_end) = self.on_end.take() {
+            info!("all processes have ended");
+            let _ = on_end.send(Ok(()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use actix::{Addr, Message, Recipient};
 use tokio::net::UnixStream;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::operators;
 use super::proxy::{Linked, Reported, Unlinked, WorkerProxy};
@@ -68,7 +68,10 @@ pub(crate) fn admit(
         hub.link(process, Arc::clone(&outbox));
         linked(process, &hello);
         // Links come and go rarely, and neither word may be lost: `do_send`.
-        proxy.do_send(Linked { outbox: Arc::clone(&outbox), build: hello.build });
+        proxy.do_send(Linked {
+            outbox: Arc::clone(&outbox),
+            build: hello.build,
+        });
         opened.do_send(LinkOpened(process));
         let receive = |header, body: &[u8]| receive(&hub, process, &proxy, header, body);
         let closed = link::run(&stream, &outbox, receive).await;
@@ -101,8 +104,10 @@ fn receive(
         return Ok(());
     }
     if header == Report::HEADER {
-        let report = codec::decode(body)
-            .map_err(|source| Closed::Message { kind: header.kind, source })?;
+        let report = codec::decode(body).map_err(|source| Closed::Message {
+            kind: header.kind,
+            source,
+        })?;
         // A proxy that is gone needs no reports; one that is full has a process that floods it.
         match proxy.try_send(Reported(report)) {
             Err(actix::prelude::SendError::Full(_)) => Err(Closed::Flood),
@@ -119,7 +124,7 @@ pub(crate) fn admit_operator(arrival: Arrival, process: ProcessId, cluster: Clus
     let Arrival { hello, stream } = arrival;
     actix_rt::spawn(async move {
         if handshake::send(&stream, &welcome(process)).await.is_ok() {
-            info!(%process, pid = hello.pid, "an operator has come");
+            debug!(%process, pid = hello.pid, "an operator has come");
             run_operator(process, stream, cluster).await;
         }
     });
@@ -133,8 +138,10 @@ async fn run_operator(process: ProcessId, stream: Arc<UnixStream>, cluster: Clus
         if header != Operate::HEADER {
             return Err(Closed::Forbidden(header.kind));
         }
-        let operate: Operate = codec::decode(body)
-            .map_err(|source| Closed::Message { kind: header.kind, source })?;
+        let operate: Operate = codec::decode(body).map_err(|source| Closed::Message {
+            kind: header.kind,
+            source,
+        })?;
         operators::carry_out(operate, process, &cluster, &outbox, &places);
         Ok(())
     };

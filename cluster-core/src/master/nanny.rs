@@ -47,11 +47,20 @@ pub(crate) struct Nanny {
 
 impl Nanny {
     pub(crate) fn new(interval: Duration, tolerance: Duration, master: Recipient<Heard>) -> Self {
-        Nanny { silence: Silence::new(interval, tolerance), interval, master }
+        Nanny {
+            silence: Silence::new(interval, tolerance),
+            interval,
+            master,
+        }
     }
 
     fn tick(&mut self) {
-        for Overdue { worker, silent, standing } in self.silence.tick(Instant::now()) {
+        for Overdue {
+            worker,
+            silent,
+            standing,
+        } in self.silence.tick(Instant::now())
+        {
             let silent_ms = silent.as_millis();
             // `do_send`: each standing is told once and must not be lost.
             match standing {
@@ -81,7 +90,9 @@ impl Handler<Alive> for Nanny {
     type Result = ();
 
     fn handle(&mut self, Alive(process): Alive, _: &mut Context<Self>) {
-        let ProcessId::Worker(worker) = process else { return };
+        let ProcessId::Worker(worker) = process else {
+            return;
+        };
         if self.silence.beat(worker, Instant::now()) {
             info!(%worker, "no longer suspect");
             self.master.do_send(Heard::Cleared(worker));

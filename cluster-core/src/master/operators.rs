@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::bridge::outbox::Outbox;
 use crate::id::ProcessId;
 use crate::node::Cluster;
-use crate::protocol::{Operate, OperationError, Outcome, Progress};
+use crate::protocol::{Operate, Operation, OperationError, Outcome, Progress};
 use crate::wire::codec;
 use crate::wire::message::WireMessage;
 
@@ -32,28 +32,44 @@ pub(crate) fn carry_out(
     let Operate { number, operation } = operate;
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
         let busy = OperationError::Busy(format!("{PLACES} operations of this operator"));
-        send(outbox, &Outcome { number, result: Err(busy) });
+        send(
+            outbox,
+            &Outcome {
+                number,
+                result: Err(busy),
+            },
+        );
         return;
     };
     let (cluster, outbox) = (cluster.clone(), Arc::clone(outbox));
     actix_rt::spawn(async move {
+        let asks_only = operation == Operation::Status;
         let what = format!("{operation:?}");
         let (notes, mut noted) = mpsc::channel(NOTES);
         let mut outcome = std::pin::pin!(cluster.operate_with_progress(operation, Some(notes)));
         let result = loop {
             tokio::select! {
-                result = &mut outcome => break result,
+                // The last notes come at the same moment as the outcome, and belong before it.
+                biased;
                 Some(note) = noted.recv() => {
                     let progress = Progress { number, done: note.done, of: note.of, note: note.note };
                     send(&outbox, &progress);
                 }
+                result = &mut outcome => break result,
             }
         };
         match &result {
+            Ok(_) if asks_only => debug!(%operator, operation = what, "answered"),
             Ok(_) => info!(%operator, operation = what, "carried out"),
             Err(e) => warn!(%operator, operation = what, error = %e, "refused"),
         }
-        send(&outbox, &Outcome { number, result: result.map(|value| value.to_string()) });
+        send(
+            &outbox,
+            &Outcome {
+                number,
+                result: result.map(|value| value.to_string()),
+            },
+        );
         drop(place);
     });
 }

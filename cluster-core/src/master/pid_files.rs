@@ -21,7 +21,10 @@ impl PidFiles {
         if let Some(directory) = &directory {
             fs::create_dir_all(directory)?;
         }
-        Ok(PidFiles { directory, written: Vec::new() })
+        Ok(PidFiles {
+            directory,
+            written: Vec::new(),
+        })
     }
 
     fn path(&self, process: ProcessId) -> Option<PathBuf> {
@@ -31,11 +34,15 @@ impl PidFiles {
             ProcessId::Worker(id) => format!("worker.{id}.pid"),
             ProcessId::Operator(_) => return None,
         };
-        self.directory.as_ref().map(|directory| directory.join(name))
+        self.directory
+            .as_ref()
+            .map(|directory| directory.join(name))
     }
 
     pub(crate) fn write(&mut self, process: ProcessId, pid: u32) {
-        let Some(path) = self.path(process) else { return };
+        let Some(path) = self.path(process) else {
+            return;
+        };
         match fs::write(&path, format!("{pid}\n")) {
             Ok(()) => self.written.push(process),
             Err(e) => warn!(path = %path.display(), error = %e, "a pid file was not written"),
@@ -44,7 +51,9 @@ impl PidFiles {
 
     pub(crate) fn remove(&mut self, process: ProcessId) {
         self.written.retain(|p| *p != process);
-        let Some(path) = self.path(process) else { return };
+        let Some(path) = self.path(process) else {
+            return;
+        };
         if let Err(e) = fs::remove_file(&path)
             && e.kind() != io::ErrorKind::NotFound
         {

@@ -58,12 +58,20 @@ pub(crate) enum What {
 pub(crate) enum Happening {
     Warming,
     Warmed,
-    WarmUpFailed { step: Option<StartStep>, cause: String },
-    Listening { addresses: Vec<String> },
+    WarmUpFailed {
+        step: Option<StartStep>,
+        cause: String,
+    },
+    Listening {
+        addresses: Vec<String>,
+    },
     Paused,
     Resumed,
     Retiring,
-    Died { exit: Exit, accident: bool },
+    Died {
+        exit: Exit,
+        accident: bool,
+    },
 }
 
 /// The nanny hears that a process is alive.
@@ -228,9 +236,9 @@ impl WorkerProxy {
         match lifecycle {
             Lifecycle::Warming => Happening::Warming,
             Lifecycle::Warmed => Happening::Warmed,
-            Lifecycle::Listening => {
-                Happening::Listening { addresses: std::mem::take(&mut self.addresses) }
-            }
+            Lifecycle::Listening => Happening::Listening {
+                addresses: std::mem::take(&mut self.addresses),
+            },
             Lifecycle::Paused => Happening::Paused,
             Lifecycle::Resumed => Happening::Resumed,
             Lifecycle::Retiring => Happening::Retiring,
@@ -238,7 +246,10 @@ impl WorkerProxy {
                 let (step, cause) = self.failure.take().unwrap_or_else(|| {
                     let cause = match (event, self.exit) {
                         (Event::StartTimeout, _) => {
-                            format!("it did not serve within {} ms", self.patience.start.as_millis())
+                            format!(
+                                "it did not serve within {} ms",
+                                self.patience.start.as_millis()
+                            )
                         }
                         (_, Some(exit)) => format!("its process ended with {exit}"),
                         _ => "it left before it served".to_owned(),
@@ -267,7 +278,10 @@ impl WorkerProxy {
 
     /// Tells the master. `do_send` passes its capacity by: states must not be lost, and each process causes few.
     fn tell(&self, what: What) {
-        self.ears.master.do_send(Told { process: self.me, what });
+        self.ears.master.do_send(Told {
+            process: self.me,
+            what,
+        });
     }
 }
 
@@ -315,7 +329,11 @@ impl Handler<Linked> for WorkerProxy {
     fn handle(&mut self, Linked { outbox, build }: Linked, ctx: &mut Context<Self>) {
         self.link = Some(outbox);
         self.tell(What::Linked { build });
-        let event = if self.has_linked { Event::LinkBack } else { Event::Connected };
+        let event = if self.has_linked {
+            Event::LinkBack
+        } else {
+            Event::Connected
+        };
         self.has_linked = true;
         self.step(event, ctx);
     }
@@ -325,7 +343,11 @@ impl Handler<Unlinked> for WorkerProxy {
     type Result = ();
 
     fn handle(&mut self, Unlinked { outbox }: Unlinked, ctx: &mut Context<Self>) {
-        if self.link.as_ref().is_some_and(|link| Arc::ptr_eq(link, &outbox)) {
+        if self
+            .link
+            .as_ref()
+            .is_some_and(|link| Arc::ptr_eq(link, &outbox))
+        {
             self.link = None;
             self.tell(What::Unlinked);
             self.step(Event::LinkLost, ctx);
@@ -364,7 +386,11 @@ impl Handler<Reported> for WorkerProxy {
 
 impl WorkerProxy {
     fn offer(&self, name: String, offered: bool) {
-        let offered = Offered { process: self.me, name, offered };
+        let offered = Offered {
+            process: self.me,
+            name,
+            offered,
+        };
         if let Err(e) = self.ears.offered.try_send(offered) {
             warn!(process = %self.me, error = %e, "the offer of a status was dropped");
         }

@@ -36,9 +36,12 @@ impl Master {
     }
 
     fn send(&self, process: ProcessId, roster: &Roster) {
-        let sent = self.cluster.emitter().hub.route(process).and_then(|link| {
-            link.push(Roster::HEADER, |out| codec::encode_into(roster, out))
-        });
+        let sent = self
+            .cluster
+            .emitter()
+            .hub
+            .route(process)
+            .and_then(|link| link.push(Roster::HEADER, |out| codec::encode_into(roster, out)));
         if let Err(e) = sent {
             debug!(%process, reason = ?e, "the roster was not sent");
         }
@@ -93,7 +96,10 @@ impl Master {
             since: entry.since,
         });
         let before = self.cluster.state();
-        let master = ProcessState { state: "active".to_owned(), ..before.master.clone() };
+        let master = ProcessState {
+            state: "active".to_owned(),
+            ..before.master.clone()
+        };
         self.cluster.node.state.send_replace(Arc::new(ClusterState {
             name: before.name.clone(),
             build: before.build.clone(),
@@ -102,7 +108,10 @@ impl Master {
             mark: self.mark,
             wanted: self.wanted.count,
             master,
-            cache_manager: self.cache.as_ref().map(super::cache_manager::CacheManager::state),
+            cache_manager: self
+                .cache
+                .as_ref()
+                .map(super::cache_manager::CacheManager::state),
             workers: workers.collect(),
             death_queue: death_queue.collect(),
         }));

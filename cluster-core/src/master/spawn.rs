@@ -53,12 +53,19 @@ impl Spawner {
     /// Starts a process.
     pub(crate) fn spawn(&mut self, who: ProcessId, generation: Generation) -> io::Result<Spawned> {
         let serves = matches!(who, ProcessId::Worker(_));
-        let slots = if serves { self.take_slots() } else { Vec::new() };
+        let slots = if serves {
+            self.take_slots()
+        } else {
+            Vec::new()
+        };
         let spawned = self.spawn_with(who, generation, serves, &slots);
         if spawned.is_err() {
             self.free(&slots);
         }
-        Ok(Spawned { process: spawned?, slots })
+        Ok(Spawned {
+            process: spawned?,
+            slots,
+        })
     }
 
     fn spawn_with(
@@ -105,7 +112,12 @@ impl Spawner {
 
     /// A slot for each thread; fewer where the page is full, and then the worker accepts without regard for others.
     fn take_slots(&mut self) -> Vec<usize> {
-        let free = self.taken.iter().enumerate().filter(|(_, taken)| !**taken).map(|(n, _)| n);
+        let free = self
+            .taken
+            .iter()
+            .enumerate()
+            .filter(|(_, taken)| !**taken)
+            .map(|(n, _)| n);
         let slots: Vec<usize> = free.take(self.options.threads as usize).collect();
         for slot in &slots {
             self.taken[*slot] = true;

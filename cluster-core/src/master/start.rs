@@ -19,8 +19,9 @@ use super::spawn::Spawner;
 use super::{End, Master};
 use crate::bridge::listener;
 use crate::emitter::hub::{Hub, Routes};
+use crate::health::heartbeat::Sampler;
 use crate::id::{Generation, ProcessId};
-use crate::node::{Cluster, OPERATIONS};
+use crate::node::{Cluster, OPERATIONS, builtin};
 use crate::options::{Host, Options};
 use crate::protocol::Operation;
 use crate::status::aggregator::{Offered, StatusAggregator};
@@ -82,7 +83,10 @@ pub trait Monitor {
     /// # Errors
     ///
     /// Why it cannot.
-    fn configure(&mut self, cluster: &Cluster) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn configure(
+        &mut self,
+        cluster: &Cluster,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
     /// The address that it will bind.
     fn address(&self, options: &Options) -> SocketAddr;
@@ -167,7 +171,6 @@ pub(crate) async fn start(
     let system = |what| move |source| MasterError::System { what, source };
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
     let lock = directory.lock()?;
-    info!(name = options.name, build = crate::build::id(), directory = %directory.path().display(), "master");
     let mut estate = Estate {
         lock: Some(lock),
         unix_sockets: Vec::new(),
@@ -179,6 +182,7 @@ pub(crate) async fn start(
         estate.end().await;
         return Err(e);
     }
+    info!(name = options.name, build = crate::build::id(), directory = %estate.directory.path().display(), "master");
     let signals = Signals::new().map_err(system("signals cannot be caught"))?;
     let (cluster, master, ended) = match begin(&options, &estate, actors) {
         Ok(begun) => begun,
@@ -197,10 +201,18 @@ pub(crate) async fn start(
                 estate.end().await;
                 let _ = tell.send(outcome);
             });
-            Ok(Started { cluster, addresses, end })
+            Ok(Started {
+                cluster,
+                addresses,
+                end,
+            })
         }
         Err(e) => {
-            let _ = cluster.operate(Operation::Stop { timeout_ms: Some(0) }).await;
+            let _ = cluster
+                .operate(Operation::Stop {
+                    timeout_ms: Some(0),
+                })
+                .await;
             let _ = ended.await;
             estate.end().await;
             Err(e)
@@ -237,8 +249,9 @@ fn begin(
     actors: impl FnOnce(&Cluster),
 ) -> Result<Begun, MasterError> {
     let system = |what| move |source| MasterError::System { what, source };
-    let pids = PidFiles::new(options.pids.clone())
-        .map_err(system("the directory for pid files (--pids) cannot be made"))?;
+    let pids = PidFiles::new(options.pids.clone()).map_err(system(
+        "the directory for pid files (--pids) cannot be made",
+    ))?;
     let spawner = Spawner::new(options.clone(), estate.directory.path().to_owned())
         .map_err(system("processes cannot be started"))?;
     let listening = socket::bind_unix(&estate.directory.master_socket(), 0o600)?;
@@ -254,7 +267,11 @@ fn begin(
             if let Some(aggregator) = &*offers.lock() {
                 let process = ProcessId::Master;
                 // The master's own offers are few, and must not be lost: `do_send`.
-                aggregator.do_send(Offered { process, name: name.to_owned(), offered });
+                aggregator.do_send(Offered {
+                    process,
+                    name: name.to_owned(),
+                    offered,
+                });
             }
         }
     };
@@ -288,6 +305,8 @@ fn begin(
             }
         }
     });
+    builtin::offer(&cluster);
+    actix_rt::spawn(beat(cluster.clone()));
     actors(&cluster);
     Ok((cluster, master, ended))
 }
@@ -309,7 +328,10 @@ async fn bring_up(
         match plan.cache {
             Some(cache) => estate.cache = Some(start_cache_here(cache, cluster).await?),
             None => {
-                let ready = master.send(StartCache).await.map_err(|_| MasterError::Stopped)?;
+                let ready = master
+                    .send(StartCache)
+                    .await
+                    .map_err(|_| MasterError::Stopped)?;
                 ready.await.map_err(|_| MasterError::Stopped)??;
             }
         }
@@ -321,9 +343,10 @@ async fn bring_up(
     let mut sockets = Vec::new();
     for host in options.hosts.iter().filter(|_| plan.serves) {
         sockets.push(match host {
-            Host::Ip(ip) => {
-                Socket::Tcp(socket::bind_tcp(SocketAddr::new(*ip, options.port), BACKLOG)?)
-            }
+            Host::Ip(ip) => Socket::Tcp(socket::bind_tcp(
+                SocketAddr::new(*ip, options.port),
+                BACKLOG,
+            )?),
             Host::Unix(path) => {
                 let listener = socket::bind_unix(path, 0o660)?;
                 estate.unix_sockets.push(path.clone());
@@ -343,7 +366,10 @@ async fn bring_up(
         info!(addresses = addresses.join(" "), "bound");
     }
     info!(workers = options.workers, "starting workers");
-    let ready = master.send(Open { sockets }).await.map_err(|_| MasterError::Stopped)?;
+    let ready = master
+        .send(Open { sockets })
+        .await
+        .map_err(|_| MasterError::Stopped)?;
     ready.await.map_err(|_| MasterError::Stopped)??;
     Ok(addresses)
 }
@@ -356,10 +382,23 @@ async fn start_cache_here(
         let cause = crate::worker::run::chain(&*e.source);
         MasterError::CacheManager { cause }
     };
-    let means = Means { sockets: Vec::new(), slots: Vec::new() };
+    let means = Means {
+        sockets: Vec::new(),
+        slots: Vec::new(),
+    };
     let mut serving = cache.start(cluster.clone(), means).await.map_err(failed)?;
     serving.accept().await.map_err(failed)?;
     Ok(serving)
+}
+
+/// The master samples itself as often as others beat, for its own status.
+async fn beat(cluster: Cluster) {
+    let sampler = Sampler::new();
+    let mut beats = tokio::time::interval(cluster.options().heartbeat_interval);
+    loop {
+        beats.tick().await;
+        *cluster.node.beat.lock() = sampler.sample();
+    }
 }
 
 /// Signals are operators' requests: a first one stops, a second one forces, SIGHUP rolls.
@@ -368,7 +407,9 @@ async fn obey(mut signals: Signals, cluster: Cluster) {
     loop {
         let operation = match signals.next().await {
             Signal::HUP => Operation::Restart { wait: false },
-            _ if stopping => Operation::Stop { timeout_ms: Some(0) },
+            _ if stopping => Operation::Stop {
+                timeout_ms: Some(0),
+            },
             _ => {
                 stopping = true;
                 Operation::Stop { timeout_ms: None }

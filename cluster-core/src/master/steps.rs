@@ -92,18 +92,27 @@ impl Master {
         };
         let pid = spawned.process.pid();
         match as_successor_of {
-            Some(old) => info!(worker = %id, pid, %generation, successor_of = %old, "worker started"),
+            Some(old) => {
+                info!(worker = %id, pid, %generation, successor_of = %old, "worker started")
+            }
             None => info!(worker = %id, pid, %generation, "worker started"),
         }
         self.pids.write(process, pid);
-        let Some(ears) = self.ears.clone() else { return };
+        let Some(ears) = self.ears.clone() else {
+            return;
+        };
         let options = self.cluster.options();
         let patience = Patience {
             start: options.start_timeout + options.warm_up_timeout,
             stop: options.stop_timeout,
         };
         let addr = WorkerProxy::new(process, spawned.process, patience, ears).start();
-        let view = WorkerView { id, state: State::Forked, generation, killed: false };
+        let view = WorkerView {
+            id,
+            state: State::Forked,
+            generation,
+            killed: false,
+        };
         let worker = Worker {
             view,
             addr,
@@ -133,7 +142,9 @@ impl Master {
     fn stop_timeout(&self) -> Duration {
         let usual = self.cluster.options().stop_timeout;
         let deadline = self.wanted.stopping.and_then(|stopping| stopping.deadline);
-        deadline.map_or(usual, |at| at.saturating_duration_since(Instant::now() + MARGIN))
+        deadline.map_or(usual, |at| {
+            at.saturating_duration_since(Instant::now() + MARGIN)
+        })
     }
 
     fn want(&mut self, id: WorkerId, event: Event, expected: State) {
@@ -149,7 +160,9 @@ impl Master {
     }
 
     fn roll_done(&mut self) {
-        let Some(roll) = self.wanted.roll_done() else { return };
+        let Some(roll) = self.wanted.roll_done() else {
+            return;
+        };
         info!(generation = %roll.to, "{} done", roll.kind);
         for waiter in self.rolls.drain(..) {
             let _ = waiter.reply.send(Ok(json!({ "generation": roll.to })));
@@ -171,10 +184,17 @@ impl Master {
                 }
             }
             Outcome::GaveUp => {
-                let cause = self.last_failure.clone().unwrap_or_else(|| "no cause known".to_owned());
+                let cause = self
+                    .last_failure
+                    .clone()
+                    .unwrap_or_else(|| "no cause known".to_owned());
                 error!(worker = %entry.worker, reason = %entry.reason, %cause, "no successor would start; the worker is kept");
                 self.nanny(Watch::Pardon(entry.worker));
-                if self.wanted.gave_up(&entry.reason, &mut self.queue).is_some() {
+                if self
+                    .wanted
+                    .gave_up(&entry.reason, &mut self.queue)
+                    .is_some()
+                {
                     for waiter in self.rolls.drain(..) {
                         let error = OperationError::RestartFailed(cause.clone());
                         let _ = waiter.reply.send(Err(error));
@@ -208,7 +228,10 @@ impl Master {
     }
 
     fn hopeless(&mut self) {
-        let cause = self.last_failure.clone().unwrap_or_else(|| "no cause known".to_owned());
+        let cause = self
+            .last_failure
+            .clone()
+            .unwrap_or_else(|| "no cause known".to_owned());
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(MasterError::NoWorker { cause }));
         }

@@ -12,9 +12,11 @@ use super::links::{self, Arrived, LinkOpened};
 use super::nanny::{Heard, Watch};
 use super::proxy::{Happening, Told, What};
 use super::proxy_state::State;
+use crate::emitter::Target;
 use crate::events;
+use crate::health::policy;
 use crate::id::{ProcessId, Role, WorkerId};
-use crate::protocol::Refused;
+use crate::protocol::{Beat, Refused};
 
 impl Handler<Told> for Master {
     type Result = ();
@@ -35,7 +37,9 @@ impl Handler<Told> for Master {
 
 impl Master {
     fn told_of_worker(&mut self, id: WorkerId, what: What) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
         match what {
             What::State(state) => {
                 let before = std::mem::replace(&mut worker.view.state, state);
@@ -57,18 +61,36 @@ impl Master {
                 worker.build = build;
             }
             What::Unlinked => worker.linked = false,
-            What::Beat(beat) => {
-                worker.beat = Some(beat.clone());
-                worker.suspect = false;
-                let pid = worker.pid;
-                let heartbeat = events::Heartbeat { worker: id, pid, beat };
-                let here = crate::emitter::Target::Myself;
-                let _ = self.cluster.emitter().emit_to(here, heartbeat);
-            }
+            What::Beat(beat) => self.beat(id, beat),
             What::Happened(happening) => self.announce(id, happening),
             What::Accident(accident) => self.note_accident(id, accident),
             What::Ended => self.ended(id),
         }
+    }
+
+    fn beat(&mut self, id: WorkerId, beat: Beat) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        worker.suspect = false;
+        worker.beat = Some(beat.clone());
+        let (pid, state) = (worker.pid, worker.view.state);
+        let old = policy::too_old(id, &beat, self.cluster.options().max_age);
+        if let Some(age) = old.filter(|_| state == State::Active && !self.queue.contains(id)) {
+            self.enqueue(
+                id,
+                Reason::MaxAge {
+                    age_s: age.as_secs(),
+                },
+            );
+        }
+        let heartbeat = events::Heartbeat {
+            worker: id,
+            pid,
+            beat,
+        };
+        // Told to this process alone, which cannot fail.
+        let _ = self.cluster.emitter().emit_to(Target::Myself, heartbeat);
     }
 
     fn note_accident(&mut self, id: WorkerId, accident: Accident) {
@@ -76,7 +98,9 @@ impl Master {
             return;
         }
         match self.accidents.note(Instant::now(), accident) {
-            Verdict::CrashLoop { kind, named: true, .. } => {
+            Verdict::CrashLoop {
+                kind, named: true, ..
+            } => {
                 error!(worker = %id, kind = %kind, "crash loop: workers die of this again and again; the next starts come at the slowest pace");
             }
             Verdict::CrashLoop { after, .. } | Verdict::Restart { after } => {
@@ -87,7 +111,9 @@ impl Master {
     }
 
     fn ended(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.remove(&id) else { return };
+        let Some(worker) = self.workers.remove(&id) else {
+            return;
+        };
         self.spawner.free(&worker.slots);
         self.pids.remove(ProcessId::Worker(id));
         self.wanted.forget(id);
@@ -97,13 +123,19 @@ impl Master {
     }
 
     fn announce(&mut self, id: WorkerId, happening: Happening) {
-        let Some(worker) = self.workers.get(&id) else { return };
+        let Some(worker) = self.workers.get(&id) else {
+            return;
+        };
         let (pid, generation) = (worker.pid, worker.view.generation);
         let emitter = self.cluster.emitter().clone();
         let told = match happening {
             Happening::Warming => {
                 info!(worker = %id, pid, "warming");
-                emitter.emit(events::WorkerWarming { worker: id, pid, generation })
+                emitter.emit(events::WorkerWarming {
+                    worker: id,
+                    pid,
+                    generation,
+                })
             }
             Happening::Warmed => emitter.emit(events::Warmed { worker: id, pid }),
             Happening::WarmUpFailed { step, cause } => {
@@ -112,12 +144,21 @@ impl Master {
                 self.last_failure = Some(format!("worker {id}: {at} failed: {cause}"));
                 let gave_up = self.queue.successor_failed(id);
                 self.left_queue(gave_up);
-                emitter.emit(events::WarmUpFailed { worker: id, pid, step, cause })
+                emitter.emit(events::WarmUpFailed {
+                    worker: id,
+                    pid,
+                    step,
+                    cause,
+                })
             }
             Happening::Listening { addresses } => {
                 let ready_ms = worker.started.elapsed().as_millis();
                 info!(worker = %id, pid, ready_ms, "listening");
-                emitter.emit(events::Listening { worker: id, pid, addresses })
+                emitter.emit(events::Listening {
+                    worker: id,
+                    pid,
+                    addresses,
+                })
             }
             Happening::Paused => {
                 info!(worker = %id, pid, "paused");
@@ -133,7 +174,12 @@ impl Master {
             }
             Happening::Died { exit, accident } => {
                 info!(worker = %id, pid, %exit, accident, "worker ended");
-                emitter.emit(events::Died { worker: id, pid, exit, accident })
+                emitter.emit(events::Died {
+                    worker: id,
+                    pid,
+                    exit,
+                    accident,
+                })
             }
         };
         if let Err(e) = told {

@@ -43,7 +43,9 @@ impl Probes {
         if since > FORGOTTEN {
             return Duration::ZERO;
         }
-        (interval.saturating_mul(3) / 2).saturating_sub(since).min(LONGEST)
+        (interval.saturating_mul(3) / 2)
+            .saturating_sub(since)
+            .min(LONGEST)
     }
 
     pub(crate) async fn told_down(&self) {
@@ -62,7 +64,11 @@ mod tests {
         let at = |s| start + Duration::from_secs(s);
         assert_eq!(probes.wait(at(0)), Duration::ZERO);
         probes.note(at(0), true);
-        assert_eq!(probes.wait(at(1)), Duration::ZERO, "one probe has no rhythm");
+        assert_eq!(
+            probes.wait(at(1)),
+            Duration::ZERO,
+            "one probe has no rhythm"
+        );
         probes.note(at(4), true);
         assert_eq!(probes.wait(at(5)), Duration::from_secs(5));
         assert_eq!(probes.wait(at(11)), Duration::ZERO, "it is overdue");

@@ -67,7 +67,11 @@ pub(crate) struct StatusAggregator {
 impl StatusAggregator {
     /// Starts it in the master, and lets every process ask it.
     pub(crate) fn launch(emitter: &Emitter) -> Addr<Self> {
-        let addr = StatusAggregator { emitter: emitter.clone(), offers: BTreeMap::new() }.start();
+        let addr = StatusAggregator {
+            emitter: emitter.clone(),
+            offers: BTreeMap::new(),
+        }
+        .start();
         let names = addr.clone();
         emitter.answer(move |_: Names, _| {
             let names = names.clone();
@@ -78,7 +82,13 @@ impl StatusAggregator {
             let queries = queries.clone();
             async move {
                 let wait = Duration::from_millis(query.wait_ms);
-                let entries = queries.send(Collect { name: query.name, wait }).await.ok()??;
+                let entries = queries
+                    .send(Collect {
+                        name: query.name,
+                        wait,
+                    })
+                    .await
+                    .ok()??;
                 serde_json::to_string(&entries).ok()
             }
         });
@@ -93,9 +103,21 @@ impl Actor for StatusAggregator {
 impl Handler<Offered> for StatusAggregator {
     type Result = ();
 
-    fn handle(&mut self, Offered { process, name, offered }: Offered, _: &mut Context<Self>) {
+    fn handle(
+        &mut self,
+        Offered {
+            process,
+            name,
+            offered,
+        }: Offered,
+        _: &mut Context<Self>,
+    ) {
         if offered {
-            let held = self.offers.values().filter(|p| p.contains(&process)).count();
+            let held = self
+                .offers
+                .values()
+                .filter(|p| p.contains(&process))
+                .count();
             if held < NAMES_PER_PROCESS {
                 self.offers.entry(name).or_default().insert(process);
             }
@@ -142,27 +164,32 @@ impl Handler<Collect> for StatusAggregator {
         let processes: Vec<ProcessId> = processes.iter().copied().collect();
         let emitter = self.emitter.clone();
         Box::pin(async move {
-            let to = emitter.to(processes.iter().map(|p| Target::from(*p))).wait(wait);
+            let to = emitter
+                .to(processes.iter().map(|p| Target::from(*p)))
+                .wait(wait);
             let answers = to.ask(Read { name: name.clone() }).await;
-            let entries = answers.into_iter().zip(processes).filter_map(|(answer, process)| {
-                let known = pids.get(&process).copied().unwrap_or_default();
-                match answer.result {
-                    // It has withdrawn it, or ended, in the meantime: its entry vanishes.
-                    Ok(None) => None,
-                    Ok(Some(reply)) => Some(StatusEntry {
-                        pid: reply.pid,
-                        name: name.clone(),
-                        status: serde_json::from_str(&reply.json).unwrap_or(Value::Null),
-                        error: None,
-                    }),
-                    Err(e) => Some(StatusEntry {
-                        pid: known,
-                        name: name.clone(),
-                        status: Value::Null,
-                        error: Some(e.to_string()),
-                    }),
-                }
-            });
+            let entries = answers
+                .into_iter()
+                .zip(processes)
+                .filter_map(|(answer, process)| {
+                    let known = pids.get(&process).copied().unwrap_or_default();
+                    match answer.result {
+                        // It has withdrawn it, or ended, in the meantime: its entry vanishes.
+                        Ok(None) => None,
+                        Ok(Some(reply)) => Some(StatusEntry {
+                            pid: reply.pid,
+                            name: name.clone(),
+                            status: serde_json::from_str(&reply.json).unwrap_or(Value::Null),
+                            error: None,
+                        }),
+                        Err(e) => Some(StatusEntry {
+                            pid: known,
+                            name: name.clone(),
+                            status: Value::Null,
+                            error: Some(e.to_string()),
+                        }),
+                    }
+                });
             Some(entries.collect())
         })
     }

@@ -62,7 +62,12 @@ pub(super) type Unfit = (String, &'static str);
 impl Reducer {
     /// Reduces the entries.
     pub(super) fn reduce(self, entries: &[StatusEntry]) -> Result<Value, Unfit> {
-        let values = || entries.iter().filter(|e| e.error.is_none()).map(|e| &e.status);
+        let values = || {
+            entries
+                .iter()
+                .filter(|e| e.error.is_none())
+                .map(|e| &e.status)
+        };
         match self {
             Reducer::List => Ok(serde_json::to_value(entries).unwrap_or(Value::Null)),
             Reducer::Sum => values().try_fold(Value::from(0), |sum, v| add(&sum, v)),
@@ -125,10 +130,20 @@ mod tests {
     fn entries(values: &[Value]) -> Vec<StatusEntry> {
         let mut list: Vec<_> = values
             .iter()
-            .map(|v| StatusEntry { pid: 1, name: "n".into(), status: v.clone(), error: None })
+            .map(|v| StatusEntry {
+                pid: 1,
+                name: "n".into(),
+                status: v.clone(),
+                error: None,
+            })
             .collect();
         let error = Some("slow".to_owned());
-        list.push(StatusEntry { pid: 2, name: "n".into(), status: Value::Null, error });
+        list.push(StatusEntry {
+            pid: 2,
+            name: "n".into(),
+            status: Value::Null,
+            error,
+        });
         list
     }
 
@@ -141,8 +156,19 @@ mod tests {
         let mixed = entries(&[json!(2), json!(0.5)]);
         assert_eq!(Reducer::Sum.reduce(&mixed), Ok(json!(2.5)));
         let maps = entries(&[json!({"a": 1, "b": "x"}), json!({"a": 2, "b": "y", "c": 3})]);
-        assert_eq!(Reducer::Merge.reduce(&maps), Ok(json!({"a": 3, "b": "y", "c": 3})));
-        assert_eq!(Reducer::List.reduce(&numbers).unwrap().as_array().unwrap().len(), 4);
+        assert_eq!(
+            Reducer::Merge.reduce(&maps),
+            Ok(json!({"a": 3, "b": "y", "c": 3}))
+        );
+        assert_eq!(
+            Reducer::List
+                .reduce(&numbers)
+                .unwrap()
+                .as_array()
+                .unwrap()
+                .len(),
+            4
+        );
     }
 
     #[test]
@@ -152,7 +178,10 @@ mod tests {
         assert_eq!(Reducer::Min.reduce(&none), Ok(Value::Null));
         let unfit = entries(&[json!("x")]);
         assert_eq!(Reducer::Max.reduce(&unfit), Err(("\"x\"".into(), "number")));
-        assert_eq!(Reducer::Merge.reduce(&unfit), Err(("\"x\"".into(), "object")));
+        assert_eq!(
+            Reducer::Merge.reduce(&unfit),
+            Err(("\"x\"".into(), "object"))
+        );
         assert!("mean".parse::<Reducer>().is_err());
     }
 

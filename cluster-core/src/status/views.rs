@@ -70,7 +70,11 @@ const LONGEST_NAME: usize = 64;
 
 impl Views {
     pub(super) fn new(pid: u32, offer: impl Fn(&str, bool) + Send + Sync + 'static) -> Self {
-        Views { pid, views: Mutex::default(), offer: Box::new(offer) }
+        Views {
+            pid,
+            views: Mutex::default(),
+            offer: Box::new(offer),
+        }
     }
 
     pub(super) fn add<V, F, T>(&self, name: &str, view: V, update: Option<Update>)
@@ -80,15 +84,23 @@ impl Views {
         T: Serialize,
     {
         if name.is_empty() || name.len() > LONGEST_NAME {
-            warn!(name, "a status was not registered: a name has 1 to {LONGEST_NAME} bytes");
+            warn!(
+                name,
+                "a status was not registered: a name has 1 to {LONGEST_NAME} bytes"
+            );
             return;
         }
         let see: See = Arc::new(move || {
-            view().map(|v| serde_json::to_value(v).unwrap_or(Value::Null)).boxed_local()
+            view()
+                .map(|v| serde_json::to_value(v).unwrap_or(Value::Null))
+                .boxed_local()
         });
         let mut views = self.views.lock();
         if views.contains_key(name) {
-            warn!(name, "a status of this name is registered in this process already; the later one is ignored");
+            warn!(
+                name,
+                "a status of this name is registered in this process already; the later one is ignored"
+            );
             return;
         }
         views.insert(name.to_owned(), View { see, update });
@@ -123,15 +135,22 @@ impl Views {
             let pid = views.pid;
             async move {
                 let value = (view?.see)().await;
-                Some(ReadReply { pid, json: value.to_string() })
+                Some(ReadReply {
+                    pid,
+                    json: value.to_string(),
+                })
             }
         });
         let views = Arc::clone(this);
         emitter.answer(move |write: Write, _| {
             let view = views.find(&write.name);
             async move {
-                let Some(view) = view else { return Written::Unknown };
-                let Some(update) = view.update else { return Written::ReadOnly };
+                let Some(view) = view else {
+                    return Written::Unknown;
+                };
+                let Some(update) = view.update else {
+                    return Written::ReadOnly;
+                };
                 let value = match serde_json::from_str(&write.json) {
                     Ok(value) => value,
                     Err(e) => return Written::Refused(format!("the value is no JSON: {e}")),

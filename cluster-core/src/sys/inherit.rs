@@ -76,7 +76,9 @@ pub(crate) fn peek_boot() -> io::Result<Option<Vec<u8>>> {
         .and_then(|value| value.parse().ok());
     let _claim = CLAIM.lock();
     match number.map(inherited) {
-        Some(Ok(fd)) if carrier::is_record(fd) => read_record(&File::from(fd.try_clone_to_owned()?)).map(Some),
+        Some(Ok(fd)) if carrier::is_record(fd) => {
+            read_record(&File::from(fd.try_clone_to_owned()?)).map(Some)
+        }
         _ => Ok(None),
     }
 }

@@ -21,7 +21,6 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(crate) use children::{become_subreaper, reap_strangers};
-pub(crate) use descriptors::close_on_exec_all_from;
 pub use exit::Exit;
 pub(crate) use identity::{exe, user_id};
 pub(crate) use spawn::{Spawn, spawn};
@@ -49,6 +48,7 @@ impl Process {
     ///
     /// # Errors
     /// `NotFound` if there is no such process.
+    #[cfg(test)]
     pub(crate) fn open(pid: u32) -> io::Result<Self> {
         let pid = i32::try_from(pid)
             .ok()
@@ -92,6 +92,7 @@ impl Process {
     }
 
     /// Whether the process still runs. A zombie does not.
+    #[cfg(test)]
     pub(crate) fn is_alive(&self) -> bool {
         self.exit.lock().is_none() && !self.has_ended()
     }

@@ -6,7 +6,7 @@ mod tests;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -83,17 +83,6 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, SocketEr
         Ok(fd)
     };
     bind().map(UnixListener::from).map_err(fail)
-}
-
-/// Asks the system for send and receive buffers of this many bytes each; it doubles the number on Linux, and takes no
-/// more than its own bound.
-///
-/// # Errors
-/// If it is no socket.
-pub(crate) fn set_buffers(socket: impl AsFd, bytes: usize) -> io::Result<()> {
-    rustix::net::sockopt::set_socket_send_buffer_size(&socket, bytes)?;
-    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
-    Ok(())
 }
 
 /// Removes the file at `path` if it is a socket that nobody listens on.

@@ -90,9 +90,20 @@ fn head(header: Header, length: usize, more: bool) -> [u8; HEADER] {
     if header.lane == Lane::Control {
         flags |= CONTROL;
     }
-    let length = u32::try_from(length).expect("a chunk is at most 64 KiB").to_le_bytes();
+    let length = u32::try_from(length)
+        .expect("a chunk is at most 64 KiB")
+        .to_le_bytes();
     let kind = header.kind.to_le_bytes();
-    [length[0], length[1], length[2], length[3], kind[0], kind[1], header.version, flags]
+    [
+        length[0],
+        length[1],
+        length[2],
+        length[3],
+        kind[0],
+        kind[1],
+        header.version,
+        flags,
+    ]
 }
 
 /// Cuts the first frame from the bytes: the frame and how many bytes it took, or nothing while it is incomplete.
@@ -110,7 +121,11 @@ pub(crate) fn cut(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError
     if flags & !(MORE | CONTROL) != 0 {
         return Err(FrameError::Flags(flags));
     }
-    let lane = if flags & CONTROL != 0 { Lane::Control } else { Lane::Data };
+    let lane = if flags & CONTROL != 0 {
+        Lane::Control
+    } else {
+        Lane::Data
+    };
     let more = flags & MORE != 0;
     if more && lane == Lane::Control {
         return Err(FrameError::ChunkedControl);
@@ -119,8 +134,19 @@ pub(crate) fn cut(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError
     let Some(payload) = bytes.get(HEADER..end) else {
         return Ok(None);
     };
-    let header = Header { kind: u16::from_le_bytes([head[4], head[5]]), version: head[6], lane };
-    Ok(Some((Frame { header, more, payload }, end)))
+    let header = Header {
+        kind: u16::from_le_bytes([head[4], head[5]]),
+        version: head[6],
+        lane,
+    };
+    Ok(Some((
+        Frame {
+            header,
+            more,
+            payload,
+        },
+        end,
+    )))
 }
 
 /// Puts the chunks of the data lane together again. Holds only what has really come, 16 MiB at most.
@@ -169,8 +195,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const DATA: Header = Header { kind: 6, version: 1, lane: Lane::Data };
-    const CONTROL: Header = Header { kind: 4, version: 1, lane: Lane::Control };
+    const DATA: Header = Header {
+        kind: 6,
+        version: 1,
+        lane: Lane::Data,
+    };
+    const CONTROL: Header = Header {
+        kind: 4,
+        version: 1,
+        lane: Lane::Control,
+    };
 
     fn message(header: Header, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -199,7 +233,10 @@ mod tests {
 
     #[test]
     fn golden_header() {
-        assert_eq!(message(CONTROL, b"hi"), [2, 0, 0, 0, 4, 0, 1, 2, b'h', b'i']);
+        assert_eq!(
+            message(CONTROL, b"hi"),
+            [2, 0, 0, 0, 4, 0, 1, 2, b'h', b'i']
+        );
         assert_eq!(message(DATA, b""), [0, 0, 0, 0, 6, 0, 1, 0]);
     }
 

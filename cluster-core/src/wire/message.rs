@@ -113,12 +113,20 @@ mod tests {
         assert_eq!(codec::decode::<T>(bytes).unwrap(), value);
     }
 
-    const TAG: TypeTag = TypeTag { id: 1, fingerprint: 2, format: Format::Json };
+    const TAG: TypeTag = TypeTag {
+        id: 1,
+        fingerprint: 2,
+        format: Format::Json,
+    };
 
     #[test]
     fn golden_bytes() {
         golden(
-            EventHead { from: ProcessId::Worker(WorkerId(7)), to: Destination::Workers, tag: TAG },
+            EventHead {
+                from: ProcessId::Worker(WorkerId(7)),
+                to: Destination::Workers,
+                tag: TAG,
+            },
             &[1, 7, 1, 1, 2, 1],
         );
         golden(

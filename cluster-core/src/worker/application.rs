@@ -25,9 +25,9 @@ impl Socket {
     /// The address as people write it: `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
     pub fn address(&self) -> String {
         match self {
-            Socket::Tcp(listener) => {
-                listener.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string())
-            }
+            Socket::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|_| "?".to_owned(), |a| a.to_string()),
             Socket::Unix(_, path) => format!("unix:{}", path.display()),
         }
     }
@@ -52,8 +52,14 @@ pub struct StartFailure {
 
 impl StartFailure {
     /// A step failed for this reason.
-    pub fn new(step: StartStep, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        StartFailure { step, source: source.into() }
+    pub fn new(
+        step: StartStep,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        StartFailure {
+            step,
+            source: source.into(),
+        }
     }
 }
 

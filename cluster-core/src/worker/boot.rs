@@ -37,7 +37,9 @@ pub(crate) struct InheritedSocket {
 impl BootRecord {
     /// The record that this process was started with, if it was started by a master.
     pub(crate) fn take() -> io::Result<Option<BootRecord>> {
-        let Some(bytes) = inherit::take_boot()? else { return Ok(None) };
+        let Some(bytes) = inherit::take_boot()? else {
+            return Ok(None);
+        };
         let record = serde_json::from_slice(&bytes)?;
         Ok(Some(record))
     }

@@ -39,9 +39,13 @@ struct Leave {
 
 impl Run {
     /// Serves until told to leave, by the master, by a signal, or by having been without a master for too long; then drains.
-    pub(crate) async fn to_the_end(mut self) {
+    pub(crate) async fn until_end(mut self) {
         let leave = self.serve().await;
-        info!(why = leave.why, within_ms = leave.within.as_millis(), "draining");
+        info!(
+            why = leave.why,
+            within_ms = leave.within.as_millis(),
+            "draining"
+        );
         self.cluster.node.draining.send_replace(true);
         self.reporter.report(&Report::Retiring);
         let begun = Instant::now();
@@ -50,7 +54,10 @@ impl Run {
         if self.drained(drain, leave.within).await {
             info!(took_ms = begun.elapsed().as_millis(), "drained");
         } else {
-            warn!(took_ms = begun.elapsed().as_millis(), "ending with work left undone");
+            warn!(
+                took_ms = begun.elapsed().as_millis(),
+                "ending with work left undone"
+            );
         }
         flush(&self.reporter).await;
         self.reporter.0.close();
@@ -109,6 +116,7 @@ impl Run {
     fn beat(&mut self) {
         let mut beat = self.sampler.sample();
         self.serving.sample(&mut beat);
+        *self.cluster.node.beat.lock() = beat.clone();
         self.reporter.report(&Report::Beat(beat));
     }
 

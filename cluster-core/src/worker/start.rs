@@ -11,11 +11,12 @@ use super::run::{self, Run};
 use crate::bridge::handshake::HandshakeError;
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::Outbox;
+use crate::bridge::pending::Settled;
 use crate::bridge::uplink::{LinkState, Uplink};
 use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
 use crate::id::ProcessId;
-use crate::node::Cluster;
+use crate::node::{Cluster, builtin};
 use crate::protocol::{Command, Hello, PROTOCOL, Report, Roster};
 use crate::sys::signal::Signals;
 use crate::wire::codec;
@@ -53,7 +54,9 @@ pub(crate) struct Reporter(pub(crate) Arc<Outbox>);
 impl Reporter {
     /// Sends a report. While the master is away it is not held: on the next link all that matters is said anew.
     pub(crate) fn report(&self, report: &Report) {
-        let sent = self.0.push(Report::HEADER, |out| codec::encode_into(report, out));
+        let sent = self
+            .0
+            .push(Report::HEADER, |out| codec::encode_into(report, out));
         if let Err(e) = sent {
             tracing::debug!(?report, reason = ?e, "a report was not sent");
         }
@@ -89,12 +92,20 @@ pub(crate) async fn start(
         }
     };
     let generation = boot.generation;
-    let cluster = Cluster::new(Arc::clone(&hub), generation, boot.options.clone(), None, offer);
+    let cluster = Cluster::new(
+        Arc::clone(&hub),
+        generation,
+        boot.options.clone(),
+        None,
+        offer,
+    );
+    builtin::offer(&cluster);
     actors(&cluster);
 
     let (commands, mut orders) = mpsc::channel(COMMANDS);
     let link = connect(&boot, hub, outbox, commands).await?;
     cluster.status().offer_all();
+    actix_rt::spawn(keep_up(cluster.clone(), link.clone()));
     let mut starting = application.start(cluster.clone(), means);
     let started = loop {
         tokio::select! {
@@ -117,19 +128,53 @@ pub(crate) async fn start(
     };
     match listening.await {
         Ok((serving, addresses)) => {
-            reporter.report(&Report::Listening { addresses: addresses.clone() });
+            reporter.report(&Report::Listening {
+                addresses: addresses.clone(),
+            });
             info!(addresses = %addresses.join(" "), "serving");
             let sampler = Sampler::new();
-            let run = Run { cluster: cluster.clone(), reporter, serving, orders, signals, link, sampler };
-            Ok(Started { cluster, addresses, run })
+            let run = Run {
+                cluster: cluster.clone(),
+                reporter,
+                serving,
+                orders,
+                signals,
+                link,
+                sampler,
+            };
+            Ok(Started {
+                cluster,
+                addresses,
+                run,
+            })
         }
         Err(failure) => {
             let failure: StartFailure = failure;
             error!(step = %failure.step, cause = %run::chain(&*failure.source), "the start failed");
             let cause = run::chain(&*failure.source);
-            reporter.report(&Report::StartFailed { step: failure.step, cause });
+            reporter.report(&Report::StartFailed {
+                step: failure.step,
+                cause,
+            });
             run::flush(&reporter).await;
             Err(failure.into())
+        }
+    }
+}
+
+/// What a broken link leaves to do: questions that were under way are over, and a new master is told again what is offered here.
+async fn keep_up(cluster: Cluster, mut link: watch::Receiver<LinkState>) {
+    while link.changed().await.is_ok() {
+        let state = *link.borrow_and_update();
+        match state {
+            LinkState::Up { .. } => cluster.status().offer_all(),
+            LinkState::Down { .. } => {
+                cluster
+                    .emitter()
+                    .hub
+                    .pending
+                    .fail(|_| true, || Settled::LinkLost);
+            }
         }
     }
 }
@@ -152,9 +197,15 @@ async fn connect(
         generation: boot.generation,
         pid: std::process::id(),
     };
-    let uplink = Uplink { path: boot.runtime_dir.join("master.sock"), hello, outbox };
+    let uplink = Uplink {
+        path: boot.runtime_dir.join("master.sock"),
+        hello,
+        outbox,
+    };
     let (stream, welcome) = uplink.connect().await.map_err(WorkerError::Link)?;
-    let (state, link) = watch::channel(LinkState::Up { master: welcome.pid });
+    let (state, link) = watch::channel(LinkState::Up {
+        master: welcome.pid,
+    });
     let receive = move |header, body: &[u8]| receive(&hub, &commands, header, body);
     actix_rt::spawn(uplink.keep(stream, state, receive));
     Ok(link)
@@ -166,7 +217,10 @@ fn receive(
     header: Header,
     body: &[u8],
 ) -> Result<(), Closed> {
-    let broken = |source| Closed::Message { kind: header.kind, source };
+    let broken = |source| Closed::Message {
+        kind: header.kind,
+        source,
+    };
     if hub.receive(ProcessId::Master, header, body)? {
         return Ok(());
     }
@@ -178,8 +232,9 @@ fn receive(
     } else if header == Roster::HEADER {
         hub.set_roster(codec::decode(body).map_err(broken)?);
     } else {
-        hub.counters().unknown_kinds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        hub.counters()
+            .unknown_kinds
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
     Ok(())
 }
-

@@ -14,6 +14,10 @@ use super::{
 /// others are stale, this is all that it costs.
 const COURTESY: Duration = Duration::from_millis(1);
 
+/// How often an idle acceptor looks for a connection that nobody was woken for. The kernel wakes one acceptor per
+/// connection; where that one dies or stops before it accepts, this is how long the connection waits.
+const LOOKOUT: Duration = Duration::from_millis(100);
+
 /// How long to wait where descriptors or memory are short.
 const SHORTAGE: Duration = Duration::from_millis(100);
 
@@ -26,14 +30,22 @@ pub(crate) async fn accept_loop(
 ) {
     let mut short = false;
     loop {
-        while connections.live() >= max_connections.max(1) {
-            connections.one_closed().await;
+        if connections.live() >= max_connections.max(1) {
+            door.step_out();
+            while connections.live() >= max_connections.max(1) {
+                connections.one_closed().await;
+            }
+            door.step_in();
         }
         if poll_fn(|cx| serve.poll_ready(cx)).await.is_err() {
-            sleep(SHORTAGE).await;
+            wait_out(&door).await;
             continue;
         }
-        match poll_fn(|cx| door.poll_accept(cx)).await {
+        let Ok(next) = timeout(LOOKOUT, poll_fn(|cx| door.poll_accept(cx))).await else {
+            door.pass();
+            continue;
+        };
+        match next {
             None => return,
             Some(Ok(accepted)) => {
                 short = false;
@@ -42,18 +54,19 @@ pub(crate) async fn accept_loop(
             Some(Err(error)) => {
                 if remedy(&error) == Remedy::Wait {
                     log_once(&mut short, &door.address, &error);
-                    sleep(SHORTAGE).await;
+                    wait_out(&door).await;
                 }
                 continue;
             }
         }
-        give_way(&connections).await;
+        give_way(&door, &connections).await;
     }
 }
 
 /// Lets the others come first: for a moment where we hold more than our share, else for one round of this thread.
-async fn give_way(connections: &Connections) {
+async fn give_way(door: &Door, connections: &Connections) {
     if connections.should_give_way() {
+        door.step_out();
         // A connection of ours that closes makes it our turn again at once.
         let _ = timeout(COURTESY, async {
             while connections.should_give_way() {
@@ -61,9 +74,18 @@ async fn give_way(connections: &Connections) {
             }
         })
         .await;
+        door.step_in();
     } else {
+        door.pass();
         tokio::task::yield_now().await;
     }
+}
+
+/// Leaves the connections to the others while we can take none.
+async fn wait_out(door: &Door) {
+    door.step_out();
+    sleep(SHORTAGE).await;
+    door.step_in();
 }
 
 /// A shortage lasts for many attempts, and one line is enough for all of them.

@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use cluster_core::Turns;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
@@ -40,8 +41,8 @@ pub(crate) struct Accepted {
 }
 
 enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+    Tcp(Turns<TcpListener>),
+    Unix(Turns<UnixListener>),
 }
 
 /// A listener in use by this thread; empty once closed.
@@ -82,6 +83,32 @@ impl Door {
         self.socket.borrow_mut().take();
     }
 
+    /// Lets the other acceptors come first for the next connection.
+    pub(crate) fn pass(&self) {
+        match &*self.socket.borrow() {
+            None => {}
+            Some(Socket::Tcp(turns)) => turns.pass(),
+            Some(Socket::Unix(turns)) => turns.pass(),
+        }
+    }
+
+    /// Is not woken by connections until [`step_in`](Self::step_in).
+    pub(crate) fn step_out(&self) {
+        match &*self.socket.borrow() {
+            None => {}
+            Some(Socket::Tcp(turns)) => turns.step_out(),
+            Some(Socket::Unix(turns)) => turns.step_out(),
+        }
+    }
+
+    pub(crate) fn step_in(&self) {
+        match &*self.socket.borrow() {
+            None => {}
+            Some(Socket::Tcp(turns)) => turns.step_in(),
+            Some(Socket::Unix(turns)) => turns.step_in(),
+        }
+    }
+
     /// The next connection; `None` once the door is closed.
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
         match &*self.socket.borrow() {
@@ -104,12 +131,12 @@ impl Door {
 
 fn tcp(listener: net::TcpListener) -> io::Result<Socket> {
     listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener).map(Socket::Tcp)
+    TcpListener::from_std(listener).map(|listener| Socket::Tcp(Turns::take(listener)))
 }
 
 fn unix(listener: unix::net::UnixListener) -> io::Result<Socket> {
     listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener).map(Socket::Unix)
+    UnixListener::from_std(listener).map(|listener| Socket::Unix(Turns::take(listener)))
 }
 
 fn address_of(listener: &Listener) -> String {

@@ -27,7 +27,9 @@ pub struct Probed {
 #[non_exhaustive]
 pub enum ProbeError {
     /// The URL to probe is none.
-    #[error("--ecv.monitor: {url:?} is no URL that can be probed (allowed: http://HOST[:PORT]/PATH)")]
+    #[error(
+        "--ecv.monitor: {url:?} is no URL that can be probed (allowed: http://HOST[:PORT]/PATH)"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -54,12 +56,17 @@ impl Probe {
             .parse::<Uri>()
             .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
         if !fits {
-            return Err(ProbeError::Url { url: url.to_owned() });
+            return Err(ProbeError::Url {
+                url: url.to_owned(),
+            });
         }
         let default: Validate = std::sync::Arc::new(|result: Result<Probed, ProbeError>| {
             result.is_ok_and(|probed| probed.status.is_success())
         });
-        Ok(Probe { url: url.to_owned(), validate: validate.unwrap_or(default) })
+        Ok(Probe {
+            url: url.to_owned(),
+            validate: validate.unwrap_or(default),
+        })
     }
 
     pub(super) async fn verdict(&self) -> Verdict {
@@ -68,22 +75,38 @@ impl Probe {
             Ok(probed) => format!("{} answered {}", self.url, probed.status),
             Err(e) => e.to_string(),
         };
-        if (self.validate)(probed) { Verdict::Up } else { Verdict::Unhealthy(why) }
+        if (self.validate)(probed) {
+            Verdict::Up
+        } else {
+            Verdict::Unhealthy(why)
+        }
     }
 
     async fn ask(&self) -> Result<Probed, ProbeError> {
-        let no_answer = |cause: String| ProbeError::NoAnswer { url: self.url.clone(), cause };
+        let no_answer = |cause: String| ProbeError::NoAnswer {
+            url: self.url.clone(),
+            cause,
+        };
         let client = awc::Client::builder().timeout(WAIT).finish();
         let asking = async {
-            let mut answer =
-                client.get(&self.url).send().await.map_err(|e| no_answer(e.to_string()))?;
+            let mut answer = client
+                .get(&self.url)
+                .send()
+                .await
+                .map_err(|e| no_answer(e.to_string()))?;
             let body = answer.body().limit(LONGEST_ANSWER).await;
             let body = body.map_err(|e| no_answer(e.to_string()))?;
-            Ok(Probed { status: answer.status(), body })
+            Ok(Probed {
+                status: answer.status(),
+                body,
+            })
         };
         match tokio::time::timeout(WAIT, asking).await {
             Ok(probed) => probed,
-            Err(_) => Err(no_answer(format!("no answer within {} ms", WAIT.as_millis()))),
+            Err(_) => Err(no_answer(format!(
+                "no answer within {} ms",
+                WAIT.as_millis()
+            ))),
         }
     }
 }

@@ -48,7 +48,11 @@ mod tests {
         let host = Some("127.0.0.1:8081");
         assert!(is_same_site(None, None, host), "no browser");
         assert!(is_same_site(Some("none"), None, host), "typed in");
-        assert!(is_same_site(Some("same-origin"), Some("http://127.0.0.1:8081"), host));
+        assert!(is_same_site(
+            Some("same-origin"),
+            Some("http://127.0.0.1:8081"),
+            host
+        ));
         assert!(is_same_site(None, Some("http://127.0.0.1:8081"), host));
         assert!(!is_same_site(Some("cross-site"), None, host));
         assert!(!is_same_site(Some("same-site"), None, host));

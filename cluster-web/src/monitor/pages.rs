@@ -14,7 +14,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .route("/status", web::get().to(cluster))
         .route("/status/", web::get().to(names))
         .service(
-            web::resource("/status/{name}").route(web::get().to(status)).route(web::put().to(set)),
+            web::resource("/status/{name}")
+                .route(web::get().to(status))
+                .route(web::put().to(set)),
         );
 }
 
@@ -23,11 +25,16 @@ async fn index(cluster: Data<Cluster>) -> impl Responder {
     let line = format!(
         "{} ({}): {} of {} workers serve\n/status\n/status/\n/status/NAME\n",
         state.name,
-        serde_json::to_value(state.state).unwrap_or_default().as_str().unwrap_or_default(),
+        serde_json::to_value(state.state)
+            .unwrap_or_default()
+            .as_str()
+            .unwrap_or_default(),
         state.serving(),
         state.wanted
     );
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(line)
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(line)
 }
 
 async fn cluster(cluster: Data<Cluster>) -> impl Responder {
@@ -43,11 +50,7 @@ struct Reduce {
     reduce: Option<String>,
 }
 
-async fn status(
-    cluster: Data<Cluster>,
-    name: Path<String>,
-    query: Query<Reduce>,
-) -> HttpResponse {
+async fn status(cluster: Data<Cluster>, name: Path<String>, query: Query<Reduce>) -> HttpResponse {
     let reducer = match query.reduce.as_deref().unwrap_or("list").parse::<Reducer>() {
         Ok(reducer) => reducer,
         Err(e) => return HttpResponse::BadRequest().json(json!({ "error": e.to_string() })),

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, Responder, get};
+use cluster_web::ProcessId;
 use cluster_web::prelude::*;
-use cluster_web::{ProcessId, Running, millis};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -77,7 +77,10 @@ async fn roll_call(cluster: web::Data<Cluster>) -> Result<impl Responder> {
             let _ = heard.try_send(present);
         }
     });
-    cluster.emitter().to([Target::Master, Target::Workers]).emit(RollCall { number })?;
+    cluster
+        .emitter()
+        .to([Target::Master, Target::Workers])
+        .emit(RollCall { number })?;
     let mut present = Vec::new();
     while let Ok(Some(answer)) = timeout(Duration::from_millis(200), answers.recv()).await {
         present.push(json!({ "pid": answer.pid, "role": answer.role }));
@@ -97,7 +100,11 @@ fn rand_number() -> u64 {
 fn answer_roll_calls(cluster: &Cluster) {
     let here = cluster.clone();
     let answer = move |RollCall { number }: RollCall, from: ProcessId| {
-        let present = Present { number, pid: std::process::id(), role: here.role() };
+        let present = Present {
+            number,
+            pid: std::process::id(),
+            role: here.role(),
+        };
         if let Err(e) = here.emitter().emit_to(from.into(), present) {
             tracing::warn!(error = %e, "a roll call was not answered");
         }
@@ -107,7 +114,7 @@ fn answer_roll_calls(cluster: &Cluster) {
 
 #[cluster_web::main]
 async fn main() -> Result<()> {
-    let running: Running = cluster_web::app(|| {
+    cluster_web::app(|| {
         App::new()
             .service(hello)
             .service(pid)
@@ -117,10 +124,15 @@ async fn main() -> Result<()> {
             .service(whoami)
             .service(roll_call)
     })
-    .options(Options::loader().about("The smallest cluster: says hello.").load()?)
+    .options(
+        Options::loader()
+            .about("The smallest cluster: says hello.")
+            .load()?,
+    )
     .in_roles(Role::ALL, answer_roll_calls)
     .warm_up(|worker| async move { worker.get("/").await })
     .listen()
-    .await?;
-    Ok(running.wait().await?)
+    .await?
+    .wait()
+    .await
 }

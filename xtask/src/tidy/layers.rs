@@ -11,8 +11,9 @@ const CORE: &str = "cluster-core/src/";
 
 /// The layers: a module may import from itself and from those that stand before it.
 const ORDER: &[&str] = &[
-    "error", "id", "options", "wire", "protocol", "sys", "bridge", "emitter", "status", "health",
-    "worker", "master", "cluster",
+    "error", "id", "sys", "options", "build", "log", "panics", "wire", "protocol", "bridge",
+    "emitter", "events", "status", "node", "health", "worker", "master", "operator", "parent",
+    "cluster",
 ];
 
 /// Imports that the order would allow, and that must not be all the same.

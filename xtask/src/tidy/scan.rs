@@ -37,6 +37,9 @@ pub(super) struct Scan {
     pub(super) unsafes: Vec<usize>,
 }
 
+/// Macros whose words are syntax to look at and no code of the file. `quote!` is none of them: what it says is built.
+const SYNTAX: &[&str] = &["parse_quote", "Token"];
+
 /// Reads the tokens of `text`.
 ///
 /// # Errors
@@ -134,10 +137,7 @@ impl Scan {
                 at
             }
             _ if is_colons(tokens, at) => self.path(word, tokens, at, inside),
-            _ => {
-                self.call(word, tokens, at);
-                at
-            }
+            _ => self.call(word, tokens, at),
         }
     }
 
@@ -158,7 +158,7 @@ impl Scan {
             last = next;
             at += 3;
         }
-        self.call(last, tokens, at);
+        at = self.call(last, tokens, at);
         if segments.len() > 1 {
             self.paths.push(PathUse {
                 segments,
@@ -171,11 +171,18 @@ impl Scan {
         at
     }
 
-    /// Notes `name!(..)`, where a group tells it from `name != ..`.
-    fn call(&mut self, name: &Ident, tokens: &[TokenTree], at: usize) {
-        if is_punct(tokens.get(at), '!') && matches!(tokens.get(at + 1), Some(TokenTree::Group(_)))
+    /// Notes `name!(..)`, where a group tells it from `name != ..`, and tells where to go on.
+    fn call(&mut self, name: &Ident, tokens: &[TokenTree], at: usize) -> usize {
+        if !is_punct(tokens.get(at), '!')
+            || !matches!(tokens.get(at + 1), Some(TokenTree::Group(_)))
         {
-            self.macros.push((name.to_string(), line(name)));
+            return at;
+        }
+        self.macros.push((name.to_string(), line(name)));
+        if SYNTAX.iter().any(|syntax| name == syntax) {
+            at + 2
+        } else {
+            at
         }
     }
 
@@ -308,5 +315,12 @@ mod tests {
     fn macros_are_told_from_inequality() {
         let found = scan("fn f() { if todo != (1) { std::todo!() } }").unwrap();
         assert_eq!(found.macros, [("todo".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn syntax_to_look_at_is_no_code() {
+        let text = "fn f() { syn::parse_quote!(unsafe fn g() {}); x.peek(Token![unsafe]); quote!(unsafe {}) }\n";
+        let found = scan(text).unwrap();
+        assert_eq!((found.unsafes.len(), found.macros.len()), (1, 3));
     }
 }

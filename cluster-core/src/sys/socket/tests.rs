@@ -153,13 +153,3 @@ fn where_one_may_not_write_one_may_not_listen() {
     let error = rerun::as_nobody(|| bind_unix(&dir.path().join("socket"), 0o600).unwrap_err());
     assert!(matches!(error, SocketError::Permission { .. }), "{error:?}");
 }
-
-#[test]
-fn buffers_grow() {
-    let (one, _other) = UnixStream::pair().unwrap();
-    set_buffers(&one, 64 * 1024).unwrap();
-    assert!(rustix::net::sockopt::socket_send_buffer_size(&one).unwrap() >= 64 * 1024);
-    assert!(rustix::net::sockopt::socket_recv_buffer_size(&one).unwrap() >= 64 * 1024);
-    let file = tempfile::tempfile().unwrap();
-    assert!(set_buffers(&file, 1).is_err());
-}

@@ -1,0 +1,97 @@
+//! A cluster whose workers serve nobody: what the tests of the command line drive.
+//!
+//! With `--broken-if FILE` a worker does not start while there is such a file. With `--heard FILE` every process writes
+//! there what it is told.
+
+use std::io::Write;
+use std::time::Duration;
+
+use cluster_core::{
+    Application, Beat, Cluster, ClusterError, Event, Launch, Means, Options, Role, Serving,
+    StartFailure, StartStep,
+};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use serde::{Deserialize, Serialize};
+
+/// Told by an operator.
+#[derive(Clone, Debug, Serialize, Deserialize, Event)]
+#[event(name = "trial.Note")]
+struct Note {
+    text: String,
+}
+
+struct Idle;
+
+impl Application for Idle {
+    fn start(
+        self: Box<Self>,
+        cluster: Cluster,
+        _: Means,
+    ) -> LocalBoxFuture<'static, Result<Box<dyn Serving>, StartFailure>> {
+        let broken = cluster
+            .options()
+            .app("broken-if")
+            .filter(|file| std::path::Path::new(file).exists());
+        let started: Result<Box<dyn Serving>, _> = match broken {
+            Some(file) => Err(StartFailure::new(
+                StartStep::Configure,
+                format!("there is a file {file}"),
+            )),
+            None => Ok(Box::new(Idle)),
+        };
+        ready(started).boxed_local()
+    }
+}
+
+impl Serving for Idle {
+    fn accept(&mut self) -> LocalBoxFuture<'static, Result<Vec<String>, StartFailure>> {
+        ready(Ok(Vec::new())).boxed_local()
+    }
+
+    fn pause(&mut self) -> LocalBoxFuture<'static, ()> {
+        ready(()).boxed_local()
+    }
+
+    fn drain(&mut self, _: Duration) -> LocalBoxFuture<'static, ()> {
+        ready(()).boxed_local()
+    }
+
+    fn sample(&mut self, _: &mut Beat) {}
+}
+
+/// Writes down what is heard, a line each.
+fn listen(cluster: &Cluster) {
+    let Some(file) = cluster.options().app("heard").map(str::to_owned) else {
+        return;
+    };
+    let me = cluster.process();
+    let hear = move |note: Note, _| {
+        let line = format!("{me} heard {}\n", note.text);
+        let mut open = std::fs::OpenOptions::new();
+        let written = open
+            .append(true)
+            .create(true)
+            .open(&file)
+            .and_then(|mut file| file.write_all(line.as_bytes()));
+        written.expect("what is heard can be written down");
+    };
+    cluster.emitter().on(hear).forever();
+}
+
+#[cluster_core::main]
+async fn main() -> Result<(), ClusterError> {
+    let options = Options::loader()
+        .flag(
+            "broken-if",
+            "Workers do not start while there is this file",
+            None,
+        )
+        .flag("heard", "Where events are written down", None)
+        .load()?;
+    let running = Launch::new(options, Box::new(Idle))
+        .in_roles(Role::ALL, listen)
+        .listen()
+        .await?;
+    running.wait().await
+}

@@ -1,0 +1,85 @@
+//! What can go wrong at the command line, and the codes that it exits with.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cluster_core::operator::{FindError, OperatorError};
+use cluster_core::parent::ParentError;
+
+use crate::command::run::package::BuildError;
+
+/// The exit codes, as `--help` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Failure = 1,
+    Usage = 2,
+    NoneRunning = 3,
+    Several = 4,
+    NoPermission = 5,
+    NoAnswer = 6,
+    Busy = 7,
+    Refused = 8,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// Why a verb was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    #[error(transparent)]
+    Parent(#[from] ParentError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("the restart has not ended within {} ms; it goes on", waited.as_millis())]
+    TooSlow { waited: Duration },
+    #[error("the master's answer cannot be read")]
+    Answer(#[source] serde_json::Error),
+    #[error("the output cannot be written")]
+    Output(#[source] io::Error),
+    #[error("this process cannot be set up")]
+    Runtime(#[source] io::Error),
+}
+
+/// An error and its causes in one line. A cause that the error above it has quoted is not said twice.
+pub(crate) fn line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = cause.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_the_causes_once() {
+        let cause = io::Error::other("disk full");
+        let error = CliError::Output(cause);
+        assert_eq!(line(&error), "the output cannot be written: disk full");
+        let silent = OperatorError::NoAnswer {
+            waited: Duration::from_millis(5000),
+        };
+        assert_eq!(
+            line(&CliError::from(silent)),
+            "the master has not answered within 5000 ms"
+        );
+    }
+}
