@@ -8,8 +8,8 @@ use tracing::{error, info, warn};
 
 use super::Master;
 use super::accidents::{Accident, Accidents, Pace};
-use super::proxy::{Dismiss, Happening, Patience, What, WorkerProxy};
-use super::proxy_state::State;
+use super::proxy::{Dismiss, Happening, Patience, Want, What, WorkerProxy};
+use super::proxy_state::{Event, State};
 use super::start::MasterError;
 use crate::id::{Generation, ProcessId};
 use crate::node::ProcessState;
@@ -166,13 +166,22 @@ impl Master {
         }
     }
 
-    /// Dismisses the cache manager, if there is one to dismiss.
-    pub(super) fn dismiss_cache(&mut self, within: Duration) -> bool {
+    /// Dismisses the cache manager, if there is one to dismiss; a stop that is forced waits for nothing.
+    pub(super) fn dismiss_cache(&mut self, within: Duration, forced: bool) -> bool {
         let proxy = self.cache.as_ref().and_then(|cache| cache.proxy.as_ref());
-        if let Some(proxy) = proxy {
-            proxy.do_send(Dismiss { within });
+        match proxy {
+            Some(proxy) if forced => proxy.do_send(Want(Event::Kill)),
+            Some(proxy) => proxy.do_send(Dismiss { within }),
+            None => {}
         }
         proxy.is_some()
+    }
+
+    /// Who still waits for its first start waits in vain: all has ended.
+    pub(super) fn forget_cache(&mut self) {
+        if let Some(on_ready) = self.cache.as_mut().and_then(|cache| cache.on_ready.take()) {
+            let _ = on_ready.send(Err(MasterError::Stopped));
+        }
     }
 }
 

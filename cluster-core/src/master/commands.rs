@@ -271,13 +271,15 @@ impl Master {
     pub(super) fn workers_stopped(&mut self) {
         self.spawner.set_sockets(Vec::new());
         let within = self.cluster.options().stop_timeout;
-        if !self.dismiss_cache(within) {
+        let forced = self.wanted.stopping.is_some_and(|stopping| stopping.forced);
+        if !self.dismiss_cache(within, forced) {
             self.finish();
         }
     }
 
     /// Says that all has ended. What is left belongs to whoever started the master: sockets, files, the lock.
     pub(super) fn finish(&mut self) {
+        self.forget_cache();
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(super::start::MasterError::Stopped));
         }

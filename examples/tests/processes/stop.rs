@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Cluster, Connection, Failure, Setup, Signal};
+use crate::support::{Answer, Cluster, Connection, Failure, Setup, Signal, signal};
 
 /// Long enough for everything but a request that is waited for in vain.
 const SOON: Duration = Duration::from_secs(10);
@@ -83,10 +83,35 @@ fn the_deadline_forces() {
 }
 
 #[test]
-fn a_stop_during_the_start_leaves_nothing() {
-    let mut cluster = Setup::hello().spawn();
-    cluster.line("worker started");
+fn a_stop_at_any_step_of_the_start_leaves_nothing() {
+    for step in [
+        "configuring the monitor",
+        "cache manager started",
+        " bound ",
+        "worker started",
+        "warming",
+    ] {
+        let mut cluster = Setup::hello().spawn();
+        cluster.line(step);
+        cluster.signal(Signal::TERM);
+        let status = cluster.exit(SOON);
+        // It may have got ready in the meantime: then it is an ordinary stop.
+        assert!(matches!(status.code(), Some(0 | 1)), "{step}: {status}");
+        cluster.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_process_that_stands_still_does_not_hold_up_a_forced_stop() {
+    let mut cluster = Setup::hello().start();
+    let manager = cluster.status()["cache_manager"]["pid"].as_u64().unwrap();
+    let still = [u32::try_from(manager).unwrap(), cluster.serving()[0].pid];
+    for pid in still {
+        assert!(signal(pid, Signal::STOP));
+    }
     cluster.signal(Signal::TERM);
+    cluster.line("dismissing");
+    cluster.signal(Signal::INT);
     cluster.exit(SOON);
     cluster.assert_nothing_left();
 }
