@@ -246,7 +246,7 @@ impl<T: Termination, E: Into<Box<dyn std::error::Error>>> MainOutcome for Result
         match self {
             Ok(value) => value.report(),
             Err(e) => {
-                eprintln!("error: {}", worker::run::chain(&*e.into()));
+                log::last_word(&worker::run::chain(&*e.into()));
                 ExitCode::FAILURE
             }
         }
