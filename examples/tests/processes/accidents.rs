@@ -31,7 +31,7 @@ fn a_killed_worker_is_replaced_and_takes_nothing_with_it_but_its_own_connections
         cluster.serving().contains(&other),
         "the other one serves on"
     );
-    let died = cluster.line("worker ended");
+    let died = cluster.line("worker ended worker=");
     assert_eq!(died.pid(), Some(victim.pid));
     assert!(
         died.text.contains("SIGKILL") && died.text.contains("accident=true"),
@@ -50,7 +50,7 @@ fn a_request_that_aborts_its_process_costs_one_worker() {
     assert!(matches!(crashed, Err(Failure::Unanswered)), "{crashed:?}");
     assert_eq!(cluster.get("/").body, "hello", "the others serve on");
     replaced(&cluster, victim);
-    let died = cluster.line("worker ended");
+    let died = cluster.line("worker ended worker=");
     assert!(died.text.contains("SIGABRT"), "{}", died.text);
     cluster.stop();
 }
@@ -91,7 +91,7 @@ fn a_crash_loop_is_named_and_the_cluster_serves_on() {
         let first = cluster.log.len();
         let victim = cluster.serving().remove(0);
         Kill::of(victim.pid);
-        cluster.line_since(first, "worker ended");
+        cluster.line_since(first, "worker ended worker=");
         if cluster.status()["state"] == "degraded" {
             break;
         }

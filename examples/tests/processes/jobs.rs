@@ -32,7 +32,11 @@ fn a_job_runs_in_every_worker_and_ends_in_good_order() {
         "{sum}"
     );
     assert_eq!(cluster.ask("/status/ticks?reduce=nothing").status, 400);
-    assert_eq!(cluster.ask("/status/").json(), serde_json::json!(["ticks"]));
+    let names = cluster.ask("/status/").json();
+    assert!(
+        names.as_array().unwrap().contains(&"ticks".into()),
+        "{names}"
+    );
     let log = cluster.log.clone();
     cluster.stop_and(|| {
         let done = log

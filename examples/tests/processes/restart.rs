@@ -1,13 +1,19 @@
 //! Rolling restarts: every worker is replaced, and no user notices.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::support::{Cluster, Load, ServingWatch, Setup, Signal};
+use crate::support::{Cluster, Line, Load, ServingWatch, Setup, Signal, soon};
 
 /// Rolls the cluster, and waits for the end of it.
 pub(crate) fn roll(cluster: &Cluster) {
     let first = cluster.log.len();
-    cluster.signal(Signal::HUP);
+    // Equal signals within half a second count once: it is sent until it counts.
+    soon("the begin of a restart", || {
+        cluster.signal(Signal::HUP);
+        let begun = |line: &Line| line.is("master", "rolling restart generation");
+        cluster.log.find(first, Duration::from_millis(100), begun)
+    });
     cluster.line_since(first, "rolling restart done");
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::{Cluster, Connection, Failure, Setup, Signal, signal};
 
 /// Opens so many connections at once, and counts how many each worker has.
@@ -16,45 +18,52 @@ fn spread(cluster: &Cluster, count: usize) -> BTreeMap<u32, usize> {
             .entry(connection.ask("/pid").unwrap().pid())
             .or_default() += 1;
     }
+    // The workers' own figures say when all are open, and when all have gone: the next round begins with none.
+    live(cluster, count);
     drop(connections);
+    live(cluster, 0);
+    held
+}
+
+/// Waits until the workers say that they hold so many connections together.
+fn live(cluster: &Cluster, count: usize) {
     cluster.until(
         Duration::from_secs(30),
-        "the end of all connections",
+        "the count of live connections",
         |status| {
-            let live = |worker: &serde_json::Value| worker["beat"]["live_connections"].as_u64();
-            status["workers"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .all(|worker| live(worker) == Some(0))
+            let live = |worker: &Value| worker["beat"]["live_connections"].as_u64();
+            let all = status["workers"].as_array().unwrap();
+            all.iter().filter_map(live).sum::<u64>() == count as u64
         },
     );
-    held
+}
+
+/// How many the busiest worker holds. In single rounds the machine has other things to do, and wakes nobody but one of the workers.
+fn median_of_nine(who: &str, round: impl Fn() -> BTreeMap<u32, usize>) -> usize {
+    let rounds = (0..9).map(|_| round().into_values().max().unwrap());
+    let mut rounds: Vec<usize> = rounds.collect();
+    rounds.sort_unstable();
+    println!("{who} held, of 64: {rounds:?}");
+    rounds[4]
 }
 
 #[test]
 fn two_workers_share_64_kept_connections() {
     let cluster = Setup::hello().start();
-    let busier = |held: BTreeMap<u32, usize>| held.into_values().max().unwrap();
-    let mut rounds: Vec<usize> = (0..9).map(|_| busier(spread(&cluster, 64))).collect();
-    rounds.sort_unstable();
-    println!("the busier of two held, of 64: {rounds:?}");
-    assert!(rounds[4] * 100 <= 64 * 55, "median over 55 %: {rounds:?}");
+    let busier = median_of_nine("the busier of two", || spread(&cluster, 64));
+    assert!(busier * 100 <= 64 * 55, "over 55 %: {busier}");
     cluster.stop();
 }
 
 #[test]
 fn none_of_eight_workers_holds_much_more_than_its_share() {
     let cluster = Setup::hello().flag("--workers", 8).start();
-    for _ in 0..3 {
+    let busiest = median_of_nine("the busiest of eight", || {
         let held = spread(&cluster, 64);
-        println!("eight held, of 64: {:?}", held.values());
         assert_eq!(held.len(), 8);
-        assert!(
-            held.values().all(|count| *count <= 12),
-            "over 1.5 of the mean: {held:?}"
-        );
-    }
+        held
+    });
+    assert!(busiest <= 12, "over 1.5 of the mean: {busiest}");
     cluster.stop();
 }
 

@@ -198,3 +198,29 @@ fn pid_files_are_there_while_the_processes_are() {
         assert!(left.is_empty(), "{left:?}");
     });
 }
+
+#[test]
+fn the_cluster_offers_statuses_of_its_own() {
+    let cluster = Setup::hello().start();
+    let names = cluster.ask("/status/").json();
+    for name in ["os", "deathQueue"] {
+        assert!(names.as_array().unwrap().contains(&name.into()), "{names}");
+    }
+    // Every process beats: soon there is a figure of each worker.
+    soon("the beats of both workers", || {
+        let os = cluster.ask("/status/os").json();
+        let entries = os.as_array().cloned().unwrap_or_default();
+        let has = |pid: u32| {
+            entries
+                .iter()
+                .any(|entry| entry["pid"] == pid && entry["status"].is_object())
+        };
+        cluster
+            .serving()
+            .iter()
+            .all(|worker| has(worker.pid))
+            .then_some(())
+    });
+    assert_eq!(cluster.ask("/status/deathQueue").status, 200);
+    cluster.stop();
+}

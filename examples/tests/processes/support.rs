@@ -13,6 +13,7 @@ mod waiting;
 pub(crate) use cluster::Cluster;
 pub(crate) use http::{Address, Answer, Connection, Failure};
 pub(crate) use load::{Kill, Load};
+pub(crate) use log::Line;
 pub(crate) use processes::signal;
 pub(crate) use setup::Setup;
 pub(crate) use states::ServingWatch;
