@@ -50,7 +50,11 @@ pub(crate) fn load(options: &TlsOptions) -> Result<Option<Arc<ServerConfig>>, Tl
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| pem("--tls.cert", cert, source))?;
     if chain.is_empty() {
-        return Err(pem("--tls.cert", cert, rustls::pki_types::pem::Error::NoItemsFound));
+        return Err(pem(
+            "--tls.cert",
+            cert,
+            rustls::pki_types::pem::Error::NoItemsFound,
+        ));
     }
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|source| pem("--tls.key", key, source))?;
