@@ -263,7 +263,7 @@ impl<T: Termination, E: Into<Box<dyn std::error::Error>>> MainOutcome for Result
                 {
                     return ExitCode::SUCCESS;
                 }
-                eprintln!("error: {}", worker::run::chain(&*e));
+                log::last_word(&worker::run::chain(&*e));
                 ExitCode::FAILURE
             }
         }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -28,9 +29,24 @@ impl FormatTime for Stamp {
     }
 }
 
+static BELOW_THE_MASTER: AtomicBool = AtomicBool::new(false);
+
+/// The last word of a process that ends badly. The master's is a line for the operator, in one piece; that of a process
+/// below it is one more line of the log: the operator hears of it by the master.
+pub(crate) fn last_word(cause: &str) {
+    if BELOW_THE_MASTER.load(Ordering::Relaxed) {
+        tracing::warn!(%cause, "ending");
+    } else {
+        let line = format!("error: {cause}\n");
+        // Where nobody reads it, there is nobody to tell.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
 /// Sets the subscriber, if there is none: levels by `RUST_LOG`, "info" without it; to standard error or, with `--log files`,
 /// to `log/NAME.PROCESS.log`. Where the file cannot be opened, that is said on standard error, which is used then.
 pub(crate) fn init(process: ProcessId, options: &Options) {
+    BELOW_THE_MASTER.store(process != ProcessId::Master, Ordering::Relaxed);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

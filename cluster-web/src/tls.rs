@@ -49,6 +49,13 @@ pub(crate) fn load(options: &TlsOptions) -> Result<Option<Arc<ServerConfig>>, Tl
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| pem("--tls.cert", cert, source))?;
+    if chain.is_empty() {
+        return Err(pem(
+            "--tls.cert",
+            cert,
+            rustls::pki_types::pem::Error::NoItemsFound,
+        ));
+    }
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|source| pem("--tls.key", key, source))?;
     let pair = |source| TlsError::Pair {

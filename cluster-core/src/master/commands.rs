@@ -305,6 +305,7 @@ impl Master {
     /// Says that all has ended. What is left belongs to whoever started the master: sockets, files, the lock.
     pub(super) fn finish(&mut self) {
         self.pids = PidFiles::default();
+        self.forget_cache();
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(MasterError::Stopped));
         }

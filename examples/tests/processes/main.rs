@@ -1,0 +1,18 @@
+//! Whole clusters as real processes, driven by real signals and real HTTP.
+//!
+//! Each test has a cluster of its own, on ports that the kernel picks, in a directory of its own; what it leaves behind fails it.
+
+mod accidents;
+mod addresses;
+mod bad_starts;
+mod ecv;
+mod endurance;
+mod jobs;
+mod orphans;
+mod restart;
+mod silence;
+mod spread;
+mod start;
+mod stop;
+mod support;
+mod tls;

@@ -1,0 +1,23 @@
+//! What the tests drive clusters with.
+
+mod cluster;
+mod failed_start;
+mod http;
+mod load;
+mod log;
+mod processes;
+mod setup;
+mod states;
+mod waiting;
+
+pub(crate) use cluster::Cluster;
+pub(crate) use http::{Address, Answer, Connection, Failure};
+pub(crate) use load::{Kill, Load};
+pub(crate) use log::Line;
+pub(crate) use processes::signal;
+pub(crate) use setup::Setup;
+pub(crate) use states::ServingWatch;
+pub(crate) use waiting::{soon, within};
+
+/// The signals by name.
+pub(crate) use rustix::process::Signal;

@@ -1,0 +1,176 @@
+//! How a cluster is to be started.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::cluster::Cluster;
+use super::failed_start::FailedStart;
+use super::processes;
+
+/// What every test takes unless it says otherwise: ports that the kernel picks, two workers, a short rhythm.
+const USUAL: &[(&str, &str)] = &[
+    ("--host", "127.0.0.1"),
+    ("--port", "0"),
+    ("--mon-port", "0"),
+    ("--workers", "2"),
+    ("--heartbeat-interval", "100"),
+];
+
+/// A program, its flags and a directory of its own.
+pub(crate) struct Setup {
+    program: PathBuf,
+    flags: Vec<String>,
+    env: Vec<(String, OsString)>,
+    usual: bool,
+    user: Option<u32>,
+    pub(crate) home: TempDir,
+    pub(crate) mark: String,
+}
+
+impl Setup {
+    /// The example `hello`.
+    pub(crate) fn hello() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_hello"))
+    }
+
+    /// The example `jobs`.
+    pub(crate) fn jobs() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_jobs"))
+    }
+
+    fn of(program: &str) -> Self {
+        Setup {
+            program: program.into(),
+            flags: Vec::new(),
+            env: Vec::new(),
+            usual: true,
+            user: None,
+            home: TempDir::new().expect("a directory"),
+            mark: processes::new_mark(),
+        }
+    }
+
+    /// A flag and its value.
+    pub(crate) fn flag(mut self, name: &str, value: impl ToString) -> Self {
+        self.flags.extend([name.to_owned(), value.to_string()]);
+        self
+    }
+
+    /// A flag that stands alone.
+    pub(crate) fn switch(mut self, name: &str) -> Self {
+        self.flags.push(name.to_owned());
+        self
+    }
+
+    /// A variable.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Nothing but the flags that the test names, not even a runtime directory.
+    pub(crate) fn bare(mut self) -> Self {
+        self.usual = false;
+        self
+    }
+
+    /// A file in the directory that the program is started in.
+    pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        fs::write(self.home.path().join(name), text).expect("a file is written");
+        self
+    }
+
+    /// Runs it as this user, from a copy that this user may run.
+    pub(crate) fn user(mut self, user: u32) -> Self {
+        let copy = self.home.path().join("program");
+        fs::copy(&self.program, &copy).expect("the program is copied");
+        self.program = copy;
+        self.user = Some(user);
+        self
+    }
+
+    /// A path inside the directory of this cluster.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Where the sockets and the lock will be.
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        match self.value("--runtime-dir") {
+            Some(path) => path.into(),
+            None => self.path("run"),
+        }
+    }
+
+    fn value(&self, flag: &str) -> Option<&str> {
+        let at = self.flags.iter().position(|f| f == flag)?;
+        self.flags.get(at + 1).map(String::as_str)
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if self.usual {
+            for (flag, value) in USUAL.iter().filter(|(flag, _)| self.value(flag).is_none()) {
+                command.args([flag, value]);
+            }
+            command.arg("--runtime-dir").arg(self.runtime_dir());
+        }
+        let given = self.flags.iter().map(String::as_str);
+        let mut given = given.peekable();
+        while let Some(flag) = given.next() {
+            // Said above, once.
+            if self.usual && flag == "--runtime-dir" {
+                given.next();
+                continue;
+            }
+            command.arg(flag);
+        }
+        let ours = |name: &OsString| name.to_string_lossy().starts_with("CLUSTER_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+            command.env_remove(name);
+        }
+        command
+            .env_remove("RUST_LOG")
+            .env("RUST_BACKTRACE", "0")
+            .env(processes::VARIABLE, &self.mark)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        command
+    }
+
+    /// Starts it, and waits until all workers serve.
+    #[track_caller]
+    pub(crate) fn start(self) -> Cluster {
+        let cluster = self.spawn();
+        cluster.wait_until_ready();
+        cluster
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(crate) fn spawn(self) -> Cluster {
+        Cluster::spawn(self)
+    }
+
+    /// Starts what cannot start, and waits for its end.
+    #[track_caller]
+    pub(crate) fn fail(self) -> FailedStart {
+        FailedStart::of(self)
+    }
+}
+
+/// Whether anything is at this path, be it a broken link.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
