@@ -33,6 +33,16 @@ pub enum ClusterError {
     Boot(#[source] std::io::Error),
 }
 
+impl ClusterError {
+    /// Whether nothing went wrong: the process was told to stop before it was ready.
+    pub fn is_stop(&self) -> bool {
+        matches!(
+            self,
+            ClusterError::Master(MasterError::Stopped) | ClusterError::Worker(WorkerError::Dismissed)
+        )
+    }
+}
+
 /// An actor of the application's, in the roles named.
 struct Bound {
     roles: Vec<Role>,
@@ -220,7 +230,7 @@ impl Running {
 
 /// Runs an application's `main` on an actix system: what the `main` attribute expands to.
 ///
-/// An error is one line on standard error and exit code 1.
+/// An error is one line on standard error and exit code 1; having been told to stop before all was ready is none.
 pub fn run_main<F>(main: F) -> ExitCode
 where
     F: Future,
@@ -246,7 +256,11 @@ impl<T: Termination, E: Into<Box<dyn std::error::Error>>> MainOutcome for Result
         match self {
             Ok(value) => value.report(),
             Err(e) => {
-                log::last_word(&worker::run::chain(&*e.into()));
+                let e: Box<dyn std::error::Error> = e.into();
+                if e.downcast_ref::<ClusterError>().is_some_and(ClusterError::is_stop) {
+                    return ExitCode::SUCCESS;
+                }
+                log::last_word(&worker::run::chain(&*e));
                 ExitCode::FAILURE
             }
         }

@@ -64,6 +64,8 @@ struct Worker {
     build: String,
     linked: bool,
     suspect: bool,
+    /// It was started while all were paused, and accepts only when it is told to.
+    held: bool,
     beat: Option<Beat>,
 }
 

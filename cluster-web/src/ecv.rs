@@ -235,6 +235,9 @@ pub fn enable(config: &mut ServiceConfig, ecv: Ecv) {
         .route(web::get().to(answer))
         .route(web::head().to(answer));
     config.service(root);
+    if ecv.options.mode != EcvMode::Control {
+        return;
+    }
     for (path, up) in [
         (&ecv.options.mark_up, true),
         (&ecv.options.mark_down, false),

@@ -7,6 +7,7 @@ use cluster_core::Slot;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::acceptor::{AcceptorError, Listener, Server};
 use crate::app::{Blueprint, Plot};
@@ -157,21 +158,25 @@ async fn obey(
         }
     };
     let _ = built.send(Ok(()));
+    let mut draining: Option<JoinHandle<()>> = None;
     while let Some(order) = orders.recv().await {
         match order {
             Order::Accept(_, _, answer) if server.is_accepting() => {
                 let _ = answer.send(Ok(()));
             }
             Order::Accept(listeners, slot, answer) => {
+                if let Some(draining) = draining.take() {
+                    draining.abort();
+                }
                 let _ = answer.send(server.accept(listeners, slot));
             }
             Order::Drain(grace, answer) => {
                 server.stop_accepting();
                 let server = server.clone();
-                actix_rt::spawn(async move {
+                draining = Some(actix_rt::spawn(async move {
                     server.drain(grace).await;
                     let _ = answer.send(());
-                });
+                }));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::dev::{MessageResponse, ToEnvelope};
+use actix::dev::MessageResponse;
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -98,10 +98,7 @@ impl<A: Actor<Context = Context<A>>> actix::Message for Batch<A> {
     type Result = ();
 }
 
-impl<A: HandlerActor> Batch<A>
-where
-    A::Context: ToEnvelope<A, Batch<A>>,
-{
+impl<A: HandlerActor> Batch<A> {
     /// Runs the batch in the actor's own turn.
     pub fn run(self, actor: &mut A, ctx: &mut Context<A>) {
         let jobs: Vec<Job<A>> = {

@@ -103,6 +103,8 @@ pub(crate) struct Accidents {
     crash_loop: Option<Accident>,
     has_listened: bool,
     failed_starts: u32,
+    /// Programs that could not even be run.
+    not_run: u32,
 }
 
 impl Accidents {
@@ -116,6 +118,7 @@ impl Accidents {
             crash_loop: None,
             has_listened: false,
             failed_starts: 0,
+            not_run: 0,
         }
     }
 
@@ -150,6 +153,11 @@ impl Accidents {
         }
     }
 
+    /// The program cannot be run: the next attempts will not fare better, however many workers are wanted.
+    pub(crate) fn cannot_start(&mut self) {
+        self.not_run = self.not_run.saturating_add(1);
+    }
+
     /// A worker listens, or one that does was adopted.
     pub(crate) fn listened(&mut self) {
         self.has_listened = true;
@@ -182,7 +190,8 @@ impl Accidents {
     /// Whether there is no point in going on: none of `count` first workers ever listened, each of them failed, and
     /// at least three starts were tried. Ask only when no worker is left.
     pub(crate) fn hopeless(&self, count: u32) -> bool {
-        !self.has_listened && self.failed_starts >= count.max(FIRST_ATTEMPTS)
+        let failed = self.failed_starts >= count.max(FIRST_ATTEMPTS);
+        !self.has_listened && (failed || self.not_run >= FIRST_ATTEMPTS)
     }
 
     fn pause(&self) -> Duration {

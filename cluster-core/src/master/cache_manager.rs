@@ -84,7 +84,7 @@ impl Master {
             return;
         };
         let process = ProcessId::CacheManager;
-        match self.spawner.spawn(process, Generation(1)) {
+        match self.spawner.spawn(process, Generation(1), false) {
             Ok(spawned) => {
                 cache.pid = spawned.process.pid();
                 cache.started = Instant::now();
@@ -103,16 +103,16 @@ impl Master {
     }
 
     fn restart_cache_later(&mut self, why: Accident, ctx: &mut Context<Self>) {
-        let Some(cache) = &mut self.cache else { return };
-        if self.leaving || self.wanted.stopping.is_some() {
+        if self.is_stopping() {
             return;
         }
+        let Some(cache) = &mut self.cache else { return };
         let now = Instant::now();
         cache.accidents.note(now, why);
         let after = cache.accidents.delay(now);
         warn!(accident = %why, restart_after_ms = after.as_millis(), "the cache manager ended by itself");
         ctx.run_later(after, |this, ctx| {
-            let stopping = this.wanted.stopping.is_some();
+            let stopping = this.is_stopping();
             if !stopping
                 && this
                     .cache
@@ -158,6 +158,7 @@ impl Master {
                 cache.proxy = None;
                 cache.linked = false;
                 let accident = cache.accident.take();
+                cache.failed("it was stopped before it served".to_owned());
                 self.pids.remove(ProcessId::CacheManager);
                 if let Some(accident) = accident {
                     self.restart_cache_later(accident, ctx);
@@ -166,22 +167,17 @@ impl Master {
         }
     }
 
-    /// Dismisses the cache manager, if there is one to dismiss; a stop that is forced waits for nothing.
-    pub(super) fn dismiss_cache(&mut self, within: Duration, forced: bool) -> bool {
+    /// Dismisses the cache manager, if there is one to dismiss.
+    /// Without time to drain, it is killed. False where there is none left.
+    pub(super) fn dismiss_cache(&mut self, within: Option<Duration>) -> bool {
         let proxy = self.cache.as_ref().and_then(|cache| cache.proxy.as_ref());
-        match proxy {
-            Some(proxy) if forced => proxy.do_send(Want(Event::Kill)),
-            Some(proxy) => proxy.do_send(Dismiss { within }),
-            None => {}
+        if let Some(proxy) = proxy {
+            match within {
+                Some(within) => proxy.do_send(Dismiss { within }),
+                None => proxy.do_send(Want(Event::Kill)),
+            }
         }
         proxy.is_some()
-    }
-
-    /// Who still waits for its first start waits in vain: all has ended.
-    pub(super) fn forget_cache(&mut self) {
-        if let Some(on_ready) = self.cache.as_mut().and_then(|cache| cache.on_ready.take()) {
-            let _ = on_ready.send(Err(MasterError::Stopped));
-        }
     }
 }
 

@@ -10,6 +10,8 @@ use tracing::info;
 use super::wanted::RollKind;
 use super::wanted::command::{self, Accepted, Command, MOST_WORKERS, Refused};
 use super::wanted::view::View;
+use super::pid_files::PidFiles;
+use super::start::MasterError;
 use super::{End, Master, Waiter};
 use crate::emitter::{Target, emit_json};
 use crate::events;
@@ -36,11 +38,21 @@ pub(super) struct Open {
     pub(super) sockets: Vec<crate::worker::application::Socket>,
 }
 
+/// The answer to whoever would start something while all is to end.
+fn stopped() -> oneshot::Receiver<End> {
+    let (tell, told) = oneshot::channel();
+    let _ = tell.send(Err(MasterError::Stopped));
+    told
+}
+
 impl Handler<StartCache> for Master {
     type Result = actix::MessageResult<StartCache>;
 
     fn handle(&mut self, _: StartCache, ctx: &mut Context<Self>) -> Self::Result {
-        let ready = self.start_cache(ctx);
+        let ready = match self.is_stopping() {
+            true => stopped(),
+            false => self.start_cache(ctx),
+        };
         self.publish();
         actix::MessageResult(ready)
     }
@@ -50,6 +62,9 @@ impl Handler<Open> for Master {
     type Result = actix::MessageResult<Open>;
 
     fn handle(&mut self, open: Open, ctx: &mut Context<Self>) -> Self::Result {
+        if self.is_stopping() {
+            return actix::MessageResult(stopped());
+        }
         let (on_ready, ready) = oneshot::channel();
         self.spawner.set_sockets(open.sockets);
         self.on_ready = Some(on_ready);
@@ -81,6 +96,10 @@ impl Handler<Operate> for Master {
 }
 
 impl Master {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.leaving || self.wanted.stopping.is_some()
+    }
+
     /// What is answered without waiting for anything.
     fn at_once(&mut self, operation: Operation) -> Result<Value, OperationError> {
         match operation {
@@ -210,11 +229,10 @@ impl Master {
         if within.is_zero() {
             info!("stopping at once");
             self.leaving = true;
-            let _ = self.command(Command::Stop {
+            self.end_all(Command::Stop {
                 deadline: None,
                 force: true,
             });
-            self.start_nobody();
             return;
         }
         if self.leaving {
@@ -245,15 +263,16 @@ impl Master {
 
     fn dismiss_all(&mut self, within: Duration) {
         let deadline = Some(Instant::now() + within + MARGIN);
-        let _ = self.command(Command::Stop {
+        self.end_all(Command::Stop {
             deadline,
             force: false,
         });
-        self.start_nobody();
     }
 
-    /// From here on steps lead to the end alone, and are taken even where no worker was ever to start.
-    fn start_nobody(&mut self) {
+    fn end_all(&mut self, stop: Command) {
+        // A stop is never refused.
+        let _ = self.command(stop);
+        // Nobody is started any more, so that a cluster without workers stops too.
         self.open = true;
         for waiter in self.rolls.drain(..) {
             let _ = waiter.reply.send(Err(OperationError::Stopping));
@@ -267,23 +286,28 @@ impl Master {
         }
     }
 
-    /// The workers have ended: now the cache manager, and then all.
-    pub(super) fn workers_stopped(&mut self) {
+    /// The workers have ended: now the cache manager, and then all. Called again by every further word to stop.
+    pub(super) fn workers_stopped(&mut self, ctx: &mut Context<Self>) {
         self.spawner.set_sockets(Vec::new());
-        let within = self.cluster.options().stop_timeout;
-        let forced = self.wanted.stopping.is_some_and(|stopping| stopping.forced);
-        if !self.dismiss_cache(within, forced) {
+        let (now, stopping) = (Instant::now(), self.wanted.stopping);
+        let deadline = stopping.and_then(|stopping| stopping.deadline);
+        let left = deadline.map(|at| at.saturating_duration_since(now));
+        let forced = stopping.is_some_and(|s| s.forced) || left.is_some_and(|l| l.is_zero());
+        let usual = self.cluster.options().stop_timeout;
+        let within = left.map_or(usual, |left| left.min(usual));
+        if !self.dismiss_cache((!forced).then_some(within)) {
             self.finish();
+        } else if !forced {
+            self.wake_at(deadline, ctx);
         }
     }
 
     /// Says that all has ended. What is left belongs to whoever started the master: sockets, files, the lock.
     pub(super) fn finish(&mut self) {
-        self.forget_cache();
+        self.pids = PidFiles::default();
         if let Some(on_ready) = self.on_ready.take() {
-            let _ = on_ready.send(Err(super::start::MasterError::Stopped));
+            let _ = on_ready.send(Err(MasterError::Stopped));
         }
-        // Also who asks for a stop when all is over: it is.
         for waiter in self.stops.drain(..) {
             let _ = waiter.reply.send(Ok(json!({ "stopped": true })));
         }

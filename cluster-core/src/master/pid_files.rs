@@ -12,7 +12,7 @@ use crate::id::ProcessId;
 #[derive(Default)]
 pub(crate) struct PidFiles {
     directory: Option<PathBuf>,
-    written: Vec<ProcessId>,
+    written: Vec<(ProcessId, u32)>,
 }
 
 impl PidFiles {
@@ -44,19 +44,25 @@ impl PidFiles {
             return;
         };
         match fs::write(&path, format!("{pid}\n")) {
-            Ok(()) => self.written.push(process),
+            Ok(()) => self.written.push((process, pid)),
             Err(e) => warn!(path = %path.display(), error = %e, "a pid file was not written"),
         }
     }
 
+    /// Removes a pid file, unless another cluster has written its own there since.
     pub(crate) fn remove(&mut self, process: ProcessId) {
-        self.written.retain(|p| *p != process);
         let Some(path) = self.path(process) else {
             return;
         };
-        if let Err(e) = fs::remove_file(&path)
-            && e.kind() != io::ErrorKind::NotFound
-        {
+        let place = self.written.iter().position(|(p, _)| *p == process);
+        let Some((_, pid)) = place.map(|place| self.written.swap_remove(place)) else {
+            return;
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) if text.trim() == pid.to_string() => {}
+            _ => return,
+        }
+        if let Err(e) = fs::remove_file(&path) {
             warn!(path = %path.display(), error = %e, "a pid file was not removed");
         }
     }
@@ -64,7 +70,7 @@ impl PidFiles {
 
 impl Drop for PidFiles {
     fn drop(&mut self) {
-        for process in std::mem::take(&mut self.written) {
+        while let Some((process, _)) = self.written.last().copied() {
             self.remove(process);
         }
     }

@@ -26,15 +26,18 @@ use crate::wire::message::WireMessage;
 
 /// How long a process may outlive SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the link of a process that has ended is read on.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Reports that may wait for the proxy; a process that sends faster than they are read loses its link.
-pub(crate) const REPORTS: usize = 256;
+pub(crate) const REPORTS: usize = 4096;
 
 /// What the master hears of a process.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Told {
     pub(crate) process: ProcessId,
-    pub(crate) what: What,
+    /// All that one event led to, in order: the master decides only when it has heard it all.
+    pub(crate) what: Vec<What>,
 }
 
 pub(crate) enum What {
@@ -142,6 +145,10 @@ pub(crate) struct WorkerProxy {
     /// Why it ends by itself: set with the first accident, for the word on its death.
     accident: Option<Accident>,
     exit: Option<Exit>,
+    /// Its end has been dealt with.
+    over: bool,
+    /// What the master is to be told of the event at hand.
+    to_tell: Vec<What>,
     ears: Ears,
 }
 
@@ -159,6 +166,8 @@ impl WorkerProxy {
             addresses: Vec::new(),
             accident: None,
             exit: None,
+            over: false,
+            to_tell: Vec::new(),
             ears,
         }
     }
@@ -173,6 +182,7 @@ impl WorkerProxy {
         for effect in effects {
             self.carry_out(*effect, event, ctx);
         }
+        self.tell_all();
     }
 
     fn carry_out(&mut self, effect: Effect, event: Event, ctx: &mut Context<Self>) {
@@ -276,12 +286,30 @@ impl WorkerProxy {
         }
     }
 
+    fn tell(&mut self, what: What) {
+        self.to_tell.push(what);
+    }
+
     /// Tells the master. `do_send` passes its capacity by: states must not be lost, and each process causes few.
-    fn tell(&self, what: What) {
-        self.ears.master.do_send(Told {
-            process: self.me,
-            what,
-        });
+    fn tell_all(&mut self) {
+        let what = std::mem::take(&mut self.to_tell);
+        if !what.is_empty() {
+            let process = self.me;
+            self.ears.master.do_send(Told { process, what });
+        }
+    }
+
+    /// The process has ended, and all that it had sent has been read.
+    fn ended(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        self.step(Event::Exited, ctx);
+        // As for states: it must not be lost, and comes once.
+        self.ears.departed.do_send(Departed(self.me));
+        self.tell(What::Ended);
+        self.tell_all();
+        actix::ActorContext::stop(ctx);
     }
 }
 
@@ -297,11 +325,12 @@ impl Actor for WorkerProxy {
         let ended = async move { process.exited().await };
         ctx.spawn(ended.into_actor(self).map(|exit, this, ctx| {
             this.exit = Some(exit);
-            this.step(Event::Exited, ctx);
-            // As for states: it must not be lost, and comes once.
-            this.ears.departed.do_send(Departed(this.me));
-            this.tell(What::Ended);
-            actix::ActorContext::stop(ctx);
+            if this.link.is_none() {
+                this.ended(ctx);
+            } else {
+                // Its last words may still be in the socket; the end of the link follows them.
+                ctx.run_later(LAST_WORDS, Self::ended);
+            }
         }));
     }
 }
@@ -351,6 +380,11 @@ impl Handler<Unlinked> for WorkerProxy {
             self.link = None;
             self.tell(What::Unlinked);
             self.step(Event::LinkLost, ctx);
+            // It is offered again on the next link; a withdrawal in between would not be heard.
+            self.ears.departed.do_send(Departed(self.me));
+            if self.exit.is_some() {
+                self.ended(ctx);
+            }
         }
     }
 }
@@ -376,7 +410,10 @@ impl Handler<Reported> for WorkerProxy {
             Report::Paused => Event::PauseDone,
             Report::Resumed => Event::ResumeDone,
             Report::Retiring => Event::Leaving,
-            Report::Beat(beat) => return self.tell(What::Beat(beat)),
+            Report::Beat(beat) => {
+                self.tell(What::Beat(beat));
+                return self.tell_all();
+            }
             Report::StatusOffered { name } => return self.offer(name, true),
             Report::StatusWithdrawn { name } => return self.offer(name, false),
         };
@@ -391,8 +428,7 @@ impl WorkerProxy {
             name,
             offered,
         };
-        if let Err(e) = self.ears.offered.try_send(offered) {
-            warn!(process = %self.me, error = %e, "the offer of a status was dropped");
-        }
+        // `do_send`: the aggregator keeps a bounded number of names of each process, and none must be lost on the way.
+        self.ears.offered.do_send(offered);
     }
 }

@@ -72,12 +72,12 @@ impl Master {
         let crash_loop = self.accidents.crash_loop(now).map(|kind| kind.to_string());
         let state = if self.leaving || self.wanted.stopping.is_some() {
             NodeState::Stopping
+        } else if !self.ready {
+            NodeState::Starting
         } else if crash_loop.is_some() {
             NodeState::Degraded
-        } else if self.ready {
-            NodeState::Running
         } else {
-            NodeState::Starting
+            NodeState::Running
         };
         let workers = self.workers.values().map(|worker| WorkerState {
             id: worker.view.id,

@@ -51,14 +51,19 @@ impl Spawner {
     }
 
     /// Starts a process.
-    pub(crate) fn spawn(&mut self, who: ProcessId, generation: Generation) -> io::Result<Spawned> {
+    pub(crate) fn spawn(
+        &mut self,
+        who: ProcessId,
+        generation: Generation,
+        paused: bool,
+    ) -> io::Result<Spawned> {
         let serves = matches!(who, ProcessId::Worker(_));
         let slots = if serves {
             self.take_slots()
         } else {
             Vec::new()
         };
-        let spawned = self.spawn_with(who, generation, serves, &slots);
+        let spawned = self.spawn_with(who, generation, paused, serves, &slots);
         if spawned.is_err() {
             self.free(&slots);
         }
@@ -72,6 +77,7 @@ impl Spawner {
         &self,
         who: ProcessId,
         generation: Generation,
+        paused: bool,
         serves: bool,
         slots: &[usize],
     ) -> io::Result<Process> {
@@ -79,6 +85,7 @@ impl Spawner {
         let record = BootRecord {
             process: who,
             generation,
+            paused,
             master: std::process::id(),
             runtime_dir: self.runtime_dir.clone(),
             options: self.options.clone(),

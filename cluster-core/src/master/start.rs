@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,9 +127,39 @@ pub(crate) struct Started {
 struct Estate {
     directory: RuntimeDir,
     lock: Option<Lock>,
-    unix_sockets: Vec<PathBuf>,
+    unix_sockets: Vec<SocketFile>,
     monitor: Option<Box<dyn Monitor>>,
     cache: Option<Box<dyn Serving>>,
+}
+
+/// The file of a socket that this master has bound.
+struct SocketFile {
+    path: PathBuf,
+    inode: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn bound(path: PathBuf) -> Self {
+        SocketFile {
+            inode: inode(&path),
+            path,
+        }
+    }
+
+    /// Removes it, unless another has bound the path since.
+    fn remove(self) {
+        if self.inode.is_none() || inode(&self.path) != self.inode {
+            return;
+        }
+        if let Err(e) = std::fs::remove_file(&self.path) {
+            warn!(path = %self.path.display(), error = %e, "a socket was not removed");
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Estate {
@@ -144,13 +175,8 @@ impl Estate {
         if tokio::time::timeout(LAST_STEPS, steps).await.is_err() {
             warn!("the monitor did not end in time");
         }
-        self.unix_sockets.push(self.directory.master_socket());
-        for path in &self.unix_sockets {
-            if let Err(e) = std::fs::remove_file(path)
-                && e.kind() != io::ErrorKind::NotFound
-            {
-                warn!(path = %path.display(), error = %e, "a socket was not removed");
-            }
+        for socket in self.unix_sockets.drain(..) {
+            socket.remove();
         }
         drop(self.lock.take());
         if let Err(e) = self.directory.remove_if_empty() {
@@ -169,8 +195,6 @@ pub(crate) async fn start(
         warn!("{warning}");
     }
     let system = |what| move |source| MasterError::System { what, source };
-    // Before there is anything that a signal could leave behind.
-    let signals = Signals::new().map_err(system("signals cannot be caught"))?;
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
     let lock = directory.lock()?;
     let mut estate = Estate {
@@ -185,7 +209,8 @@ pub(crate) async fn start(
         return Err(e);
     }
     info!(name = options.name, build = crate::build::id(), directory = %estate.directory.path().display(), "master");
-    let (cluster, master, ended) = match begin(&options, &estate, actors) {
+    let signals = Signals::new().map_err(system("signals cannot be caught"))?;
+    let (cluster, master, ended) = match begin(&options, &mut estate, actors) {
         Ok(begun) => begun,
         Err(e) => {
             estate.end().await;
@@ -246,7 +271,7 @@ type Begun = (Cluster, Addr<Master>, oneshot::Receiver<End>);
 /// The master's socket, hub and actors: from here on there is somebody to stop.
 fn begin(
     options: &Options,
-    estate: &Estate,
+    estate: &mut Estate,
     actors: impl FnOnce(&Cluster),
 ) -> Result<Begun, MasterError> {
     let system = |what| move |source| MasterError::System { what, source };
@@ -256,6 +281,8 @@ fn begin(
     let spawner = Spawner::new(options.clone(), estate.directory.path().to_owned())
         .map_err(system("processes cannot be started"))?;
     let listening = socket::bind_unix(&estate.directory.master_socket(), 0o600)?;
+    let master_socket = SocketFile::bound(estate.directory.master_socket());
+    estate.unix_sockets.push(master_socket);
     let listening = tokio::net::UnixListener::from_std(listening)
         .map_err(system("the master's socket cannot be used"))?;
 
@@ -350,7 +377,7 @@ async fn bring_up(
             )?),
             Host::Unix(path) => {
                 let listener = socket::bind_unix(path, 0o660)?;
-                estate.unix_sockets.push(path.clone());
+                estate.unix_sockets.push(SocketFile::bound(path.clone()));
                 Socket::Unix(listener, path.clone())
             }
         });
@@ -358,7 +385,7 @@ async fn bring_up(
     for make in plan.own_sockets {
         let socket = make().map_err(MasterError::OwnListener)?;
         if let Socket::Unix(_, path) = &socket {
-            estate.unix_sockets.push(path.clone());
+            estate.unix_sockets.push(SocketFile::bound(path.clone()));
         }
         sockets.push(socket);
     }

@@ -63,7 +63,7 @@ impl Master {
                 return false;
             }
             Step::Stopped => {
-                self.workers_stopped();
+                self.workers_stopped(ctx);
                 return false;
             }
         }
@@ -78,13 +78,15 @@ impl Master {
         }
         let process = ProcessId::Worker(id);
         let generation = self.wanted.generation;
-        let spawned = match self.spawner.spawn(process, generation) {
+        let paused = self.wanted.paused;
+        let spawned = match self.spawner.spawn(process, generation, paused) {
             Ok(spawned) => spawned,
             Err(e) => {
                 let program = self.spawner.program().display().to_string();
                 error!(worker = %id, program, error = %e, "a worker could not be started");
                 self.last_failure = Some(format!("{program}: {e}"));
-                self.accidents.note(Instant::now(), Accident::StartFailed);
+                self.accidents.cannot_start();
+                self.note_accident(id, Accident::StartFailed);
                 let gave_up = self.queue.successor_failed(id);
                 self.left_queue(gave_up);
                 return;
@@ -122,6 +124,7 @@ impl Master {
             build: String::new(),
             linked: false,
             suspect: false,
+            held: paused,
             beat: None,
         };
         self.workers.insert(id, worker);
@@ -204,7 +207,7 @@ impl Master {
         }
     }
 
-    fn wake_at(&mut self, until: Option<Instant>, ctx: &mut Context<Self>) {
+    pub(super) fn wake_at(&mut self, until: Option<Instant>, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

@@ -10,8 +10,8 @@ use super::accidents::{Accident, Verdict};
 use super::death_queue::Reason;
 use super::links::{self, Arrived, LinkOpened};
 use super::nanny::{Heard, Watch};
-use super::proxy::{Happening, Told, What};
-use super::proxy_state::State;
+use super::proxy::{Happening, Told, Want, What};
+use super::proxy_state::{Event, State};
 use crate::emitter::Target;
 use crate::events;
 use crate::health::policy;
@@ -22,16 +22,14 @@ impl Handler<Told> for Master {
     type Result = ();
 
     fn handle(&mut self, Told { process, what }: Told, ctx: &mut Context<Self>) {
-        // What happened follows a new state at once: it is told, and logged, before it has consequences.
-        let follows = matches!(what, What::State(_));
-        match process {
-            ProcessId::Worker(id) => self.told_of_worker(id, what),
-            ProcessId::CacheManager => self.told_of_cache(what, ctx),
-            ProcessId::Master | ProcessId::Operator(_) => {}
+        for what in what {
+            match process {
+                ProcessId::Worker(id) => self.told_of_worker(id, what),
+                ProcessId::CacheManager => self.told_of_cache(what, ctx),
+                ProcessId::Master | ProcessId::Operator(_) => {}
+            }
         }
-        if !follows {
-            self.reconcile(ctx);
-        }
+        self.reconcile(ctx);
     }
 }
 
@@ -42,12 +40,12 @@ impl Master {
         };
         match what {
             What::State(state) => {
-                let before = std::mem::replace(&mut worker.view.state, state);
+                worker.view.state = state;
                 match state {
-                    State::Active if before == State::Paused => self.nanny(Watch::Include(id)),
                     State::Active => {
-                        self.accidents.listened();
                         self.nanny(Watch::Begin(id));
+                        self.nanny(Watch::Include(id));
+                        self.let_serve(id);
                     }
                     State::Paused => self.nanny(Watch::Exempt(id)),
                     State::Retiring | State::Died => self.nanny(Watch::End(id)),
@@ -65,6 +63,16 @@ impl Master {
             What::Happened(happening) => self.announce(id, happening),
             What::Accident(accident) => self.note_accident(id, accident),
             What::Ended => self.ended(id),
+        }
+    }
+
+    /// A worker that was started while all were paused serves nobody yet: it is told to, unless it is to be paused on.
+    fn let_serve(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        if std::mem::take(&mut worker.held) && !self.wanted.pauses(id) {
+            worker.addr.do_send(Want(Event::LinkBack));
         }
     }
 
@@ -93,7 +101,7 @@ impl Master {
         let _ = self.cluster.emitter().emit_to(Target::Myself, heartbeat);
     }
 
-    fn note_accident(&mut self, id: WorkerId, accident: Accident) {
+    pub(super) fn note_accident(&mut self, id: WorkerId, accident: Accident) {
         if self.wanted.stopping.is_some() {
             return;
         }
@@ -152,6 +160,7 @@ impl Master {
                 })
             }
             Happening::Listening { addresses } => {
+                self.accidents.listened();
                 let ready_ms = worker.started.elapsed().as_millis();
                 info!(worker = %id, pid, ready_ms, "listening");
                 emitter.emit(events::Listening {

@@ -109,11 +109,12 @@ impl Views {
     }
 
     pub(super) fn remove(&self, name: &str) -> bool {
-        let removed = self.views.lock().remove(name).is_some();
-        if removed {
+        // Dropped after the lock is gone: a view may own what reaches back here.
+        let removed = self.views.lock().remove(name);
+        if removed.is_some() {
             (self.offer)(name, false);
         }
-        removed
+        removed.is_some()
     }
 
     pub(super) fn offer_all(&self) {

@@ -18,6 +18,9 @@ use crate::sys::page::Page;
 pub(crate) struct BootRecord {
     pub(crate) process: ProcessId,
     pub(crate) generation: Generation,
+    /// Serve nobody until told to.
+    #[serde(default)]
+    pub(crate) paused: bool,
     /// The pid of the master that wrote it.
     pub(crate) master: u32,
     pub(crate) runtime_dir: PathBuf,

@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) signals: Signals,
     pub(crate) link: watch::Receiver<LinkState>,
     pub(crate) sampler: Sampler,
+    /// It accepts nothing: it was told so, or started so.
+    pub(crate) paused: bool,
 }
 
 /// Why the process leaves, and how long it may take.
@@ -47,7 +49,7 @@ impl Run {
             "draining"
         );
         self.cluster.node.draining.send_replace(true);
-        self.reporter.report(&Report::Retiring);
+        self.reporter.report_stage(Report::Retiring);
         let begun = Instant::now();
         let grace = GRACE.min(leave.within / 2);
         let drain = self.serving.drain(grace);
@@ -60,7 +62,7 @@ impl Run {
             );
         }
         flush(&self.reporter).await;
-        self.reporter.0.close();
+        self.reporter.outbox.close();
     }
 
     async fn serve(&mut self) -> Leave {
@@ -78,8 +80,12 @@ impl Run {
                     Some(Command::Abort) | None => {
                         return Leave { within: Duration::ZERO, why: "the master said so" };
                     }
+                    // An order may come again on a new link; one that stands already is nothing new.
+                    Some(Command::Pause) if self.paused => {}
+                    Some(Command::Resume) if !self.paused => {}
                     Some(Command::Pause) => {
                         info!("pausing");
+                        self.paused = true;
                         pausing = Some(self.serving.pause());
                     }
                     Some(Command::Resume) => {
@@ -106,6 +112,7 @@ impl Run {
     async fn resume(&mut self) {
         match self.serving.accept().await {
             Ok(_) => {
+                self.paused = false;
                 info!("serving again");
                 self.reporter.report(&Report::Resumed);
             }
@@ -168,7 +175,7 @@ async fn orphaned(link: &mut watch::Receiver<LinkState>, patience: Duration) {
 
 /// Gives the last reports the time to leave.
 pub(crate) async fn flush(reporter: &Reporter) {
-    let _ = timeout(LAST_WORDS, reporter.0.drained_to(0)).await;
+    let _ = timeout(LAST_WORDS, reporter.outbox.drained_to(0)).await;
 }
 
 /// An error and its causes in one line.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::application::{Application, StartFailure};
 use super::boot::BootRecord;
 use super::run::{self, Run};
-use crate::bridge::handshake::HandshakeError;
+use crate::bridge::handshake::{HandshakeError, PATIENCE};
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::Outbox;
 use crate::bridge::pending::Settled;
@@ -18,7 +20,7 @@ use crate::health::heartbeat::Sampler;
 use crate::id::ProcessId;
 use crate::node::{Cluster, builtin};
 use crate::protocol::{Command, Hello, PROTOCOL, Report, Roster};
-use crate::sys::signal::Signals;
+use crate::sys::signal::{Signal, Signals};
 use crate::wire::codec;
 use crate::wire::frame::Header;
 use crate::wire::message::WireMessage;
@@ -49,13 +51,37 @@ pub enum WorkerError {
 
 /// How the process tells the master of itself.
 #[derive(Clone)]
-pub(crate) struct Reporter(pub(crate) Arc<Outbox>);
+pub(crate) struct Reporter {
+    pub(crate) outbox: Arc<Outbox>,
+    /// What was last said of how far the process is.
+    last: Arc<Mutex<Option<Report>>>,
+}
 
 impl Reporter {
-    /// Sends a report. While the master is away it is not held: on the next link all that matters is said anew.
+    fn new(outbox: Arc<Outbox>) -> Self {
+        Reporter {
+            outbox,
+            last: Arc::default(),
+        }
+    }
+
+    /// Sends a report on how far the process is; it is said again on a new link, as it may have been lost with the old one.
+    pub(crate) fn report_stage(&self, report: Report) {
+        self.report(&report);
+        *self.last.lock() = Some(report);
+    }
+
+    fn report_again(&self) {
+        let last = self.last.lock().clone();
+        if let Some(report) = last {
+            self.report(&report);
+        }
+    }
+
+    /// Sends a report. While the master is away it is not held: on the next link what matters is said anew.
     pub(crate) fn report(&self, report: &Report) {
         let sent = self
-            .0
+            .outbox
             .push(Report::HEADER, |out| codec::encode_into(report, out));
         if let Err(e) = sent {
             tracing::debug!(?report, reason = ?e, "a report was not sent");
@@ -79,7 +105,7 @@ pub(crate) async fn start(
     let mut signals = Signals::new().map_err(WorkerError::Signals)?;
     let means = boot.means().map_err(WorkerError::Means)?;
     let outbox = Arc::new(Outbox::new());
-    let reporter = Reporter(Arc::clone(&outbox));
+    let reporter = Reporter::new(Arc::clone(&outbox));
     let hub = Hub::new(boot.process, Routes::Member(Arc::clone(&outbox)));
     let offer = {
         let reporter = reporter.clone();
@@ -91,7 +117,7 @@ pub(crate) async fn start(
             });
         }
     };
-    let generation = boot.generation;
+    let (generation, paused) = (boot.generation, boot.paused);
     let cluster = Cluster::new(
         Arc::clone(&hub),
         generation,
@@ -103,14 +129,19 @@ pub(crate) async fn start(
     actors(&cluster);
 
     let (commands, mut orders) = mpsc::channel(COMMANDS);
-    let link = connect(&boot, hub, outbox, commands).await?;
+    let (rostered, mut roster) = watch::channel(false);
+    let link = connect(&boot, hub, outbox, commands, rostered).await?;
+    // From its first step on the application can reach whoever is there; the roster is the master's first word.
+    let _ = timeout(PATIENCE, roster.wait_for(|come| *come)).await;
     cluster.status().offer_all();
-    actix_rt::spawn(keep_up(cluster.clone(), link.clone()));
+    actix_rt::spawn(keep_up(cluster.clone(), reporter.clone(), link.clone()));
     let mut starting = application.start(cluster.clone(), means);
     let started = loop {
         tokio::select! {
             started = &mut starting => break started,
-            _ = signals.next() => return Err(WorkerError::Dismissed),
+            signal = signals.next() => if signal != Signal::HUP {
+                return Err(WorkerError::Dismissed);
+            },
             command = orders.recv() => match command {
                 Some(Command::Retire { .. } | Command::Abort) | None => {
                     return Err(WorkerError::Dismissed);
@@ -122,15 +153,17 @@ pub(crate) async fn start(
     drop(starting);
     let listening = async {
         let mut serving = started?;
-        reporter.report(&Report::Warmed);
-        let addresses = serving.accept().await?;
+        reporter.report_stage(Report::Warmed);
+        let addresses = if paused {
+            Vec::new()
+        } else {
+            serving.accept().await?
+        };
         Ok((serving, addresses))
     };
     match listening.await {
         Ok((serving, addresses)) => {
-            reporter.report(&Report::Listening {
-                addresses: addresses.clone(),
-            });
+            reporter.report_stage(Report::Listening { addresses: addresses.clone() });
             info!(addresses = %addresses.join(" "), "serving");
             let sampler = Sampler::new();
             let run = Run {
@@ -141,6 +174,7 @@ pub(crate) async fn start(
                 signals,
                 link,
                 sampler,
+                paused,
             };
             Ok(Started {
                 cluster,
@@ -163,11 +197,14 @@ pub(crate) async fn start(
 }
 
 /// What a broken link leaves to do: questions that were under way are over, and a new master is told again what is offered here.
-async fn keep_up(cluster: Cluster, mut link: watch::Receiver<LinkState>) {
+async fn keep_up(cluster: Cluster, reporter: Reporter, mut link: watch::Receiver<LinkState>) {
     while link.changed().await.is_ok() {
         let state = *link.borrow_and_update();
         match state {
-            LinkState::Up { .. } => cluster.status().offer_all(),
+            LinkState::Up { .. } => {
+                cluster.status().offer_all();
+                reporter.report_again();
+            }
             LinkState::Down { .. } => {
                 cluster
                     .emitter()
@@ -184,6 +221,7 @@ async fn connect(
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
     commands: mpsc::Sender<Command>,
+    rostered: watch::Sender<bool>,
 ) -> Result<watch::Receiver<LinkState>, WorkerError> {
     let worker = match boot.process {
         ProcessId::Worker(id) => Some(id),
@@ -206,7 +244,7 @@ async fn connect(
     let (state, link) = watch::channel(LinkState::Up {
         master: welcome.pid,
     });
-    let receive = move |header, body: &[u8]| receive(&hub, &commands, header, body);
+    let receive = move |header, body: &[u8]| receive(&hub, &commands, &rostered, header, body);
     actix_rt::spawn(uplink.keep(stream, state, receive));
     Ok(link)
 }
@@ -214,6 +252,7 @@ async fn connect(
 fn receive(
     hub: &Arc<Hub>,
     commands: &mpsc::Sender<Command>,
+    rostered: &watch::Sender<bool>,
     header: Header,
     body: &[u8],
 ) -> Result<(), Closed> {
@@ -231,6 +270,7 @@ fn receive(
         }
     } else if header == Roster::HEADER {
         hub.set_roster(codec::decode(body).map_err(broken)?);
+        rostered.send_replace(true);
     } else {
         hub.counters()
             .unknown_kinds
