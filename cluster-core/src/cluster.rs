@@ -38,7 +38,8 @@ impl ClusterError {
     pub fn is_stop(&self) -> bool {
         matches!(
             self,
-            ClusterError::Master(MasterError::Stopped) | ClusterError::Worker(WorkerError::Dismissed)
+            ClusterError::Master(MasterError::Stopped)
+                | ClusterError::Worker(WorkerError::Dismissed)
         )
     }
 }
@@ -257,7 +258,9 @@ impl<T: Termination, E: Into<Box<dyn std::error::Error>>> MainOutcome for Result
             Ok(value) => value.report(),
             Err(e) => {
                 let e: Box<dyn std::error::Error> = e.into();
-                if e.downcast_ref::<ClusterError>().is_some_and(ClusterError::is_stop) {
+                if e.downcast_ref::<ClusterError>()
+                    .is_some_and(ClusterError::is_stop)
+                {
                     return ExitCode::SUCCESS;
                 }
                 log::last_word(&worker::run::chain(&*e));

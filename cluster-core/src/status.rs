@@ -80,6 +80,7 @@ pub enum StatusError {
 pub struct Status {
     views: Arc<Views>,
     emitter: Emitter,
+    wait: Duration,
 }
 
 impl Status {
@@ -89,7 +90,20 @@ impl Status {
     ) -> Self {
         let views = Arc::new(Views::new(std::process::id(), offer));
         Views::answer(&views, &emitter);
-        Status { views, emitter }
+        Status {
+            views,
+            emitter,
+            wait: STATUS_WAIT,
+        }
+    }
+
+    /// The same, with another time to wait for each process than [`STATUS_WAIT`].
+    #[must_use]
+    pub fn wait(&self, wait: Duration) -> Self {
+        Status {
+            wait,
+            ..self.clone()
+        }
     }
 
     /// Offers a status of this process: `view` gives its value whenever it is asked for.
@@ -128,33 +142,20 @@ impl Status {
     ///
     /// When the master cannot be asked.
     pub async fn statuses(&self) -> Result<Vec<String>, StatusError> {
-        Ok(self.emitter.ask(Target::Master, aggregator::Names).await?)
+        Ok(self.ask_aggregator(aggregator::Names).await?)
     }
 
-    /// The value of a status in every process that offers it. Waits [`STATUS_WAIT`] for each, all at once.
+    /// The value of a status in every process that offers it, all asked at once.
     ///
     /// # Errors
     ///
     /// When nobody offers it, or the master cannot be asked.
     pub async fn get(&self, name: &str) -> Result<Vec<StatusEntry>, StatusError> {
-        self.get_within(name, STATUS_WAIT).await
-    }
-
-    /// The same with a wait of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
-    pub async fn get_within(
-        &self,
-        name: &str,
-        wait: Duration,
-    ) -> Result<Vec<StatusEntry>, StatusError> {
         let query = aggregator::Query {
             name: name.to_owned(),
-            wait_ms: millis(wait),
+            wait_ms: millis(self.wait),
         };
-        let found: Option<String> = self.ask_aggregator(wait, query).await?;
+        let found: Option<String> = self.ask_aggregator(query).await?;
         found
             .and_then(|json| serde_json::from_str(&json).ok())
             .ok_or_else(|| StatusError::Unknown(name.to_owned()))
@@ -192,7 +193,7 @@ impl Status {
             name: name.to_owned(),
             json: value.to_string(),
         };
-        let answers = self.emitter.to(targets).wait(STATUS_WAIT).ask(write).await;
+        let answers = self.emitter.to(targets).wait(self.wait).ask(write).await;
         let (mut taken, mut read_only) = (0, false);
         let mut cause = None;
         for answer in answers {
@@ -224,20 +225,13 @@ impl Status {
 
     async fn ask_aggregator<R: crate::emitter::Request + Clone>(
         &self,
-        wait: Duration,
         request: R,
     ) -> Result<R::Reply, AskError> {
         // The master needs the wait itself; what comes on top is for the way there and back.
-        let wait = wait + Duration::from_millis(500);
-        let mut answers = self
-            .emitter
-            .to([Target::Master])
-            .wait(wait)
-            .ask(request)
-            .await;
-        answers
-            .pop()
-            .map_or(Err(AskError::NoHandler(ProcessId::Master)), |a| a.result)
+        let wait = self.wait + Duration::from_millis(500);
+        let to = self.emitter.to([Target::Master]).wait(wait);
+        let answer = to.ask(request).await.pop();
+        answer.map_or(Err(AskError::NoHandler(ProcessId::Master)), |a| a.result)
     }
 }
 

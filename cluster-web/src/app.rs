@@ -9,20 +9,14 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, Error as WebError};
-use cluster_cache::CacheApplication;
-use cluster_core::{Cluster, HandlerActor, Launch, Options, Role};
+use cluster_core::Cluster;
 use futures_util::future::LocalBoxFuture;
 
 use crate::acceptor::{AcceptorError, HttpSettings, Server, Site};
-use crate::ecv::EcvSettings;
-use crate::error::{Error, Result};
-use crate::http::Http;
-use crate::monitor::ClusterMonitor;
-use crate::running::Running;
-use crate::tally::{Meter, in_request};
-use crate::tls;
+use crate::builder::{Builder, Web};
+use crate::error::Result;
+use crate::tally::Meter;
 use crate::warm_up::WarmUp;
-use crate::worker::HttpApplication;
 
 /// What serving one thread takes.
 pub(crate) struct Plot {
@@ -43,7 +37,7 @@ pub(crate) type MonitorExtension = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>
 
 /// Makes a cluster of an actix-web application. The factory runs in every worker, once for each of its threads; handlers find the
 /// cluster as `web::Data<Cluster>`.
-pub fn app<F, T, B>(factory: F) -> Builder
+pub fn app<F, T, B>(factory: F) -> Builder<Web>
 where
     F: Fn() -> App<T> + Clone + Send + Sync + 'static,
     T: ServiceFactory<
@@ -60,7 +54,7 @@ where
 }
 
 /// Makes a cluster of anything that `HttpServer` takes. Unlike [`app`], it cannot put the cluster among the data of handlers.
-pub fn service<F, I, S, B>(factory: F) -> Builder
+pub fn service<F, I, S, B>(factory: F) -> Builder<Web>
 where
     F: Fn() -> I + Clone + Send + Sync + 'static,
     I: IntoServiceFactory<S, Request>,
@@ -111,7 +105,7 @@ pub struct Configure<S> {
 
 impl<S: Clone + Send + Sync + 'static> Configure<S> {
     /// The application, made from what the step came to; as [`app`].
-    pub fn app<F, T, B>(self, factory: F) -> Builder
+    pub fn app<F, T, B>(self, factory: F) -> Builder<Web>
     where
         F: Fn(S) -> App<T> + Clone + Send + Sync + 'static,
         T: ServiceFactory<
@@ -125,7 +119,7 @@ impl<S: Clone + Send + Sync + 'static> Configure<S> {
         B: MessageBody + 'static,
     {
         let step = self.step;
-        Builder::new(Box::new(move |cluster| {
+        Builder::of(Web::new(Box::new(move |cluster| {
             Box::pin(async move {
                 let state = step(cluster.clone()).await?;
                 let data = Data::new(cluster);
@@ -138,11 +132,11 @@ impl<S: Clone + Send + Sync + 'static> Configure<S> {
                 });
                 Ok(blueprint)
             })
-        }))
+        })))
     }
 
     /// Anything that `HttpServer` takes, made from what the step came to; as [`service`].
-    pub fn service<F, I, V, B>(self, factory: F) -> Builder
+    pub fn service<F, I, V, B>(self, factory: F) -> Builder<Web>
     where
         F: Fn(S) -> I + Clone + Send + Sync + 'static,
         I: IntoServiceFactory<V, Request>,
@@ -155,7 +149,7 @@ impl<S: Clone + Send + Sync + 'static> Configure<S> {
         B: MessageBody + 'static,
     {
         let step = self.step;
-        Builder::new(Box::new(move |cluster| {
+        Builder::of(Web::new(Box::new(move |cluster| {
             Box::pin(async move {
                 let state = step(cluster).await?;
                 let blueprint: Blueprint = Arc::new(move |plot: Plot| {
@@ -167,122 +161,6 @@ impl<S: Clone + Send + Sync + 'static> Configure<S> {
                 });
                 Ok(blueprint)
             })
-        }))
-    }
-}
-
-type Bind = Box<dyn FnOnce(&Cluster)>;
-
-/// An application on its way to be a cluster.
-#[must_use = "a cluster starts with `listen`"]
-pub struct Builder {
-    prepare: Prepare,
-    options: Option<Options>,
-    actors: Vec<(Vec<Role>, Bind)>,
-    warm_up: Option<WarmUpStep>,
-    http: Http,
-    ecv: EcvSettings,
-    monitor: Vec<MonitorExtension>,
-}
-
-impl Builder {
-    fn new(prepare: Prepare) -> Self {
-        Builder {
-            prepare,
-            options: None,
-            actors: Vec::new(),
-            warm_up: None,
-            http: Http::default(),
-            ecv: EcvSettings::default(),
-            monitor: Vec::new(),
-        }
-    }
-
-    /// The options; those that [`Options::load`] gives, where none are set.
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = Some(options);
-        self
-    }
-
-    /// Starts an actor in each process of the roles named; it hears and answers what its `#[handles(..)]` lists.
-    pub fn actor<A: HandlerActor>(
-        mut self,
-        roles: &[Role],
-        make: impl FnOnce() -> A + 'static,
-    ) -> Self {
-        let bind = move |cluster: &Cluster| cluster.bind(make().start());
-        self.actors.push((roles.to_vec(), Box::new(bind)));
-        self
-    }
-
-    /// Runs in each process of the roles named, before anything is served: the place for subscriptions and statuses.
-    pub fn in_roles(mut self, roles: &[Role], start: impl FnOnce(&Cluster) + 'static) -> Self {
-        self.actors.push((roles.to_vec(), Box::new(start)));
-        self
-    }
-
-    /// Warms a worker up before it serves: the step asks the real application, on a private listener, and nobody else can.
-    /// When it fails, the worker's start has failed.
-    pub fn warm_up<W, G, T, E>(mut self, step: W) -> Self
-    where
-        W: FnOnce(WarmUp) -> G + 'static,
-        G: Future<Output = std::result::Result<T, E>> + 'static,
-        E: Into<Error>,
-    {
-        self.warm_up = Some(Box::new(|worker| {
-            let running = step(worker);
-            Box::pin(async move { running.await.map(drop).map_err(Into::into) })
-        }));
-        self
-    }
-
-    /// Sets what users of `HttpServer` set: keep-alive, timeouts, limits, `on_connect`, listeners of their own making, TLS.
-    pub fn server(mut self, set: impl FnOnce(&mut Http)) -> Self {
-        set(&mut self.http);
-        self
-    }
-
-    /// Sets how health probes are answered.
-    pub fn ecv(mut self, set: impl FnOnce(&mut EcvSettings)) -> Self {
-        set(&mut self.ecv);
-        self
-    }
-
-    /// Adds routes to the monitor. They come before its own, and so can replace them.
-    pub fn monitor(mut self, extend: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
-        self.monitor.push(Arc::new(extend));
-        self
-    }
-
-    /// Starts the cluster, or this process's part in it; resolves when it is ready.
-    ///
-    /// # Errors
-    ///
-    /// Why it does not get ready; nothing of the cluster is left behind then.
-    pub async fn listen(self) -> Result<Running> {
-        let options = match self.options {
-            Some(options) => options,
-            None => Options::load()?,
-        };
-        let tls = match self.http.tls {
-            Some(config) => Some(config),
-            None => tls::load(&options.tls)?,
-        };
-        let application = HttpApplication {
-            prepare: self.prepare,
-            warm_up: self.warm_up,
-            settings: self.http.settings,
-            tls,
-        };
-        let monitor = ClusterMonitor::new(self.monitor, self.ecv);
-        let mut launch = Launch::new(options, Box::new(application))
-            .cache_manager(Box::new(CacheApplication))
-            .monitor(Box::new(monitor))
-            .serving(self.http.sockets)
-            .request_marker(in_request);
-        for (roles, start) in self.actors {
-            launch = launch.in_roles(&roles, start);
-        }
-        Ok(Running(launch.listen().await?))
+        })))
     }
 }

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use cluster_cache::CacheApplication;
 use cluster_core::{Application, Beat, Cluster, Launch, Means, Options, Serving, StartFailure};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 
-use crate::ecv::EcvSettings;
+use crate::builder::{Builder, Runs};
 use crate::error::{Error, Result};
-use crate::monitor::ClusterMonitor;
-use crate::running::Running;
 
 /// Makes a cluster of a job: the future runs in every worker, and ends when [`Cluster::draining`] resolves.
 ///
@@ -29,55 +26,30 @@ use crate::running::Running;
 ///     .wait().await
 /// }
 /// ```
-pub fn run<J, G>(job: J) -> JobBuilder
+pub fn run<J, G>(job: J) -> Builder<Job>
 where
     J: FnOnce(Cluster) -> G + 'static,
     G: Future<Output = Result<()>> + 'static,
 {
-    JobBuilder {
-        job: Box::new(|cluster| Box::pin(job(cluster))),
-        options: None,
-    }
+    Builder::of(Job(Box::new(|cluster| Box::pin(job(cluster)))))
 }
 
-type Job = Box<dyn FnOnce(Cluster) -> LocalBoxFuture<'static, Result<()>>>;
+type Work = Box<dyn FnOnce(Cluster) -> LocalBoxFuture<'static, Result<()>>>;
 
-/// A job on its way to be a cluster.
-#[must_use = "a cluster starts with `listen`"]
-pub struct JobBuilder {
-    job: Job,
-    options: Option<Options>,
-}
+/// A job: what [`run`] makes.
+pub struct Job(Work);
 
-impl JobBuilder {
-    /// The options; those that [`Options::load`] gives, where none are set.
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = Some(options);
-        self
-    }
-
-    /// Starts the cluster, or this process's part in it; resolves when it is ready.
-    ///
-    /// # Errors
-    ///
-    /// Why it does not get ready; nothing of the cluster is left behind then.
-    pub async fn listen(self) -> Result<Running> {
-        let options = match self.options {
-            Some(options) => options,
-            None => Options::load()?,
-        };
-        let launch = Launch::new(options, Box::new(JobApplication { job: self.job }))
-            .cache_manager(Box::new(CacheApplication))
-            .monitor(Box::new(ClusterMonitor::new(
-                Vec::new(),
-                EcvSettings::default(),
-            )));
-        Ok(Running(launch.listen().await?))
+impl Runs for Job {
+    fn launch(self, options: Options) -> Result<Launch> {
+        Ok(Launch::new(
+            options,
+            Box::new(JobApplication { job: self.0 }),
+        ))
     }
 }
 
 struct JobApplication {
-    job: Job,
+    job: Work,
 }
 
 impl Application for JobApplication {
@@ -96,7 +68,7 @@ impl Application for JobApplication {
 }
 
 struct Working {
-    job: Option<Job>,
+    job: Option<Work>,
     cluster: Cluster,
     end: Option<Shared<LocalBoxFuture<'static, ()>>>,
 }

@@ -27,6 +27,7 @@
 
 mod acceptor;
 mod app;
+mod builder;
 pub mod ecv;
 mod error;
 mod http;
@@ -42,11 +43,12 @@ mod worker;
 pub mod prelude;
 
 pub use acceptor::{AcceptorError, HttpSettings, Listener, Server, Site};
-pub use app::{Builder, Configure, app, configure, service};
+pub use app::{Configure, app, configure, service};
+pub use builder::{Builder, Runs, Web};
 pub use cluster_core::{self as core, *};
 pub use error::{Error, Result};
 pub use http::Http;
-pub use job::{JobBuilder, run};
+pub use job::{Job, run};
 pub use running::Running;
 pub use tally::{Meter, Meters, Traffic, in_request};
 pub use tls::TlsError;

@@ -158,7 +158,7 @@ impl Master {
                 cache.proxy = None;
                 cache.linked = false;
                 let accident = cache.accident.take();
-                cache.failed("it was stopped before it served".to_owned());
+                self.forget_cache();
                 self.pids.remove(ProcessId::CacheManager);
                 if let Some(accident) = accident {
                     self.restart_cache_later(accident, ctx);
@@ -178,6 +178,13 @@ impl Master {
             }
         }
         proxy.is_some()
+    }
+
+    /// Who still waits for its first start waits in vain: all has ended.
+    pub(super) fn forget_cache(&mut self) {
+        if let Some(on_ready) = self.cache.as_mut().and_then(|cache| cache.on_ready.take()) {
+            let _ = on_ready.send(Err(MasterError::Stopped));
+        }
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::pid_files::PidFiles;
+use super::start::MasterError;
 use super::wanted::RollKind;
 use super::wanted::command::{self, Accepted, Command, MOST_WORKERS, Refused};
 use super::wanted::view::View;
-use super::pid_files::PidFiles;
-use super::start::MasterError;
 use super::{End, Master, Waiter};
 use crate::emitter::{Target, emit_json};
 use crate::events;
@@ -305,6 +305,7 @@ impl Master {
     /// Says that all has ended. What is left belongs to whoever started the master: sockets, files, the lock.
     pub(super) fn finish(&mut self) {
         self.pids = PidFiles::default();
+        self.forget_cache();
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(MasterError::Stopped));
         }

@@ -195,6 +195,8 @@ pub(crate) async fn start(
         warn!("{warning}");
     }
     let system = |what| move |source| MasterError::System { what, source };
+    // Before there is anything that a signal could leave behind.
+    let signals = Signals::new().map_err(system("signals cannot be caught"))?;
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
     let lock = directory.lock()?;
     let mut estate = Estate {
@@ -209,7 +211,6 @@ pub(crate) async fn start(
         return Err(e);
     }
     info!(name = options.name, build = crate::build::id(), directory = %estate.directory.path().display(), "master");
-    let signals = Signals::new().map_err(system("signals cannot be caught"))?;
     let (cluster, master, ended) = match begin(&options, &mut estate, actors) {
         Ok(begun) => begun,
         Err(e) => {

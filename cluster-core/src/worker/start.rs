@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::application::{Application, StartFailure};
@@ -163,7 +163,9 @@ pub(crate) async fn start(
     };
     match listening.await {
         Ok((serving, addresses)) => {
-            reporter.report_stage(Report::Listening { addresses: addresses.clone() });
+            reporter.report_stage(Report::Listening {
+                addresses: addresses.clone(),
+            });
             info!(addresses = %addresses.join(" "), "serving");
             let sampler = Sampler::new();
             let run = Run {

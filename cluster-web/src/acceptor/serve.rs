@@ -154,10 +154,12 @@ where
                 actix_rt::spawn(Attended::new(life, pass));
             }
             (stream, _) => {
-                let life = self
-                    .http
-                    .call((Conn::new(stream, gate), Protocol::Http1, peer));
-                let life = async move { ended(life.await) };
+                let http = Rc::clone(&self.http);
+                // Called within the connection's own task: `on_connect` runs there, and may panic there.
+                let life = async move {
+                    let conn = Conn::new(stream, gate);
+                    ended(http.call((conn, Protocol::Http1, peer)).await);
+                };
                 actix_rt::spawn(Attended::new(life, pass));
             }
         }

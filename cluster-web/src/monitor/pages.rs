@@ -64,7 +64,10 @@ async fn set(
     name: Path<String>,
     value: Json<Value>,
 ) -> HttpResponse {
-    let everywhere = [Target::Master, Target::Workers];
+    let mut everywhere = vec![Target::Master, Target::Workers];
+    if cluster.state().cache_manager.is_some() {
+        everywhere.push(Target::CacheManager);
+    }
     let set = cluster.status().set(&name, &value, everywhere).await;
     answer(set.map(|processes| json!({ "set": *name, "processes": processes })))
 }

@@ -1,0 +1,162 @@
+//! A cluster on its way: what it runs, its options, actors, health marks and monitor.
+
+use std::sync::Arc;
+
+use actix_web::web::ServiceConfig;
+use cluster_cache::CacheApplication;
+use cluster_core::{Application, Cluster, HandlerActor, Launch, Options, Role};
+
+use crate::app::{MonitorExtension, Prepare, WarmUpStep};
+use crate::ecv::EcvSettings;
+use crate::error::{Error, Result};
+use crate::http::Http;
+use crate::monitor::ClusterMonitor;
+use crate::running::Running;
+use crate::tally::in_request;
+use crate::tls;
+use crate::warm_up::WarmUp;
+use crate::worker::HttpApplication;
+
+type Bind = Box<dyn FnOnce(&Cluster)>;
+
+/// What a cluster runs in its workers: [`Web`] or [`Job`](crate::Job).
+pub trait Runs {
+    /// Turns it into the workers' application.
+    #[doc(hidden)]
+    fn launch(self, options: Options) -> Result<Launch>;
+}
+
+/// A cluster on its way. `listen` starts it.
+#[must_use = "a cluster starts with `listen`"]
+pub struct Builder<R> {
+    runs: R,
+    options: Option<Options>,
+    actors: Vec<(Vec<Role>, Bind)>,
+    ecv: EcvSettings,
+    monitor: Vec<MonitorExtension>,
+}
+
+impl<R: Runs> Builder<R> {
+    pub(crate) fn of(runs: R) -> Self {
+        Builder {
+            runs,
+            options: None,
+            actors: Vec::new(),
+            ecv: EcvSettings::default(),
+            monitor: Vec::new(),
+        }
+    }
+
+    /// The options; those that [`Options::load`] gives, where none are set.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = Some(options);
+        self
+    }
+
+    /// Starts an actor in each process of the roles named; it hears and answers what its `#[handles(..)]` lists.
+    pub fn actor<A: HandlerActor>(
+        self,
+        roles: &[Role],
+        make: impl FnOnce() -> A + 'static,
+    ) -> Self {
+        self.in_roles(roles, move |cluster| cluster.bind(make().start()))
+    }
+
+    /// Runs in each process of the roles named, before anything is served: the place for subscriptions and statuses.
+    pub fn in_roles(mut self, roles: &[Role], start: impl FnOnce(&Cluster) + 'static) -> Self {
+        self.actors.push((roles.to_vec(), Box::new(start)));
+        self
+    }
+
+    /// Sets how health probes are answered.
+    pub fn ecv(mut self, set: impl FnOnce(&mut EcvSettings)) -> Self {
+        set(&mut self.ecv);
+        self
+    }
+
+    /// Adds routes to the monitor. They come before its own, and so can replace them.
+    pub fn monitor(mut self, extend: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
+        self.monitor.push(Arc::new(extend));
+        self
+    }
+
+    /// Starts the cluster, or this process's part in it; resolves when it is ready.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not get ready; nothing of the cluster is left behind then.
+    pub async fn listen(self) -> Result<Running> {
+        let options = match self.options {
+            Some(options) => options,
+            None => Options::load()?,
+        };
+        let monitor = ClusterMonitor::new(self.monitor, self.ecv);
+        let mut launch = self
+            .runs
+            .launch(options)?
+            .cache_manager(Box::new(CacheApplication))
+            .monitor(Box::new(monitor))
+            .request_marker(in_request);
+        for (roles, start) in self.actors {
+            launch = launch.in_roles(&roles, start);
+        }
+        Ok(Running(launch.listen().await?))
+    }
+}
+
+/// An actix-web application: what [`app`](crate::app), [`service`](crate::service) and [`configure`](crate::configure) make.
+pub struct Web {
+    prepare: Prepare,
+    warm_up: Option<WarmUpStep>,
+    http: Http,
+}
+
+impl Web {
+    pub(crate) fn new(prepare: Prepare) -> Self {
+        Web {
+            prepare,
+            warm_up: None,
+            http: Http::default(),
+        }
+    }
+}
+
+impl Runs for Web {
+    fn launch(self, options: Options) -> Result<Launch> {
+        let tls = match self.http.tls {
+            Some(config) => Some(config),
+            None => tls::load(&options.tls)?,
+        };
+        let application = HttpApplication {
+            prepare: self.prepare,
+            warm_up: self.warm_up,
+            settings: self.http.settings,
+            tls,
+        };
+        let application: Box<dyn Application> = Box::new(application);
+        Ok(Launch::new(options, application).serving(self.http.sockets))
+    }
+}
+
+impl Builder<Web> {
+    /// Warms a worker up before it serves: the step asks the real application, on a private listener, and nobody else can.
+    /// When it fails, the worker's start has failed.
+    pub fn warm_up<W, G, T, E>(mut self, step: W) -> Self
+    where
+        W: FnOnce(WarmUp) -> G + 'static,
+        G: Future<Output = std::result::Result<T, E>> + 'static,
+        E: Into<Error>,
+    {
+        self.runs.warm_up = Some(Box::new(|worker| {
+            let running = step(worker);
+            Box::pin(async move { running.await.map(drop).map_err(Into::into) })
+        }));
+        self
+    }
+
+    /// Sets what users of `HttpServer` set: keep-alive, timeouts, limits, `on_connect`, listeners of their own making, TLS.
+    pub fn server(mut self, set: impl FnOnce(&mut Http)) -> Self {
+        set(&mut self.runs.http);
+        self
+    }
+}
