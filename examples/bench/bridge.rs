@@ -27,13 +27,14 @@ const FIRST: u64 = 1 << 40;
 struct Payload {
     number: u64,
     name: String,
-    body: Vec<u8>,
+    text: String,
 }
 
 impl Payload {
     fn new(number: u64) -> Self {
-        let name = "a name of thirty-two characters!".to_owned();
-        Payload { number: FIRST + number, name, body: vec![7; 85] }
+        const NAME: &str = "a name of thirty-two characters!";
+        const TEXT: &str = "and a text of eighty-five, so that nine bytes, a name and a text make up 128 in all..";
+        Payload { number: FIRST + number, name: NAME.to_owned(), text: TEXT.to_owned() }
     }
 }
 
@@ -70,7 +71,7 @@ impl Handler<Tick> for Counter {
 
     fn handle(&mut self, Tick(payload): Tick, _: &mut Context<Self>) {
         self.ticks += 1;
-        self.bytes += payload.body.len() as u64;
+        self.bytes += payload.text.len() as u64;
     }
 }
 

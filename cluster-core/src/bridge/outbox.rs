@@ -363,3 +363,26 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Command;
+    use crate::wire::message::{EventHead, WireMessage};
+
+    #[tokio::test]
+    async fn nothing_is_held_for_a_peer_that_has_been_away_for_too_long() {
+        let outbox = Outbox::new();
+        let push = |header| outbox.push(header, |_| Ok(()));
+        push(EventHead::HEADER).unwrap();
+        assert!(matches!(push(Command::HEADER), Err(Refusal::Unreachable)), "control is not held");
+        outbox.state.lock().phase = Phase::Away(Instant::now() - HELD_FOR);
+        assert!(matches!(push(EventHead::HEADER), Err(Refusal::Unreachable)));
+        let (here, there) = UnixStream::pair().unwrap();
+        outbox.open(Arc::new(here));
+        push(Command::HEADER).unwrap();
+        outbox.close();
+        assert!(matches!(push(Command::HEADER), Err(Refusal::Closed)));
+        drop(there);
+    }
+}

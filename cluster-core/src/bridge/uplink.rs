@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 use super::handshake::{self, HandshakeError};
 use super::link::{self, Closed};
 use super::outbox::Outbox;
+use crate::emitter::hub::Hub;
 use crate::protocol::{Hello, Welcome};
 use crate::wire::frame::Header;
 
@@ -47,6 +48,7 @@ impl Uplink {
         self,
         mut stream: Arc<tokio::net::UnixStream>,
         state: watch::Sender<LinkState>,
+        hub: Arc<Hub>,
         mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
     ) {
         loop {
@@ -55,6 +57,9 @@ impl Uplink {
                 return;
             }
             let lost = self.outbox.away();
+            // The last of it: a master whose fault it was sees it close.
+            drop(stream);
+            hub.link_lost();
             warn!(reason = %closed, lost_bytes = lost, "the link to the master is gone; serving on");
             let since = Instant::now();
             state.send_replace(LinkState::Down { since });

@@ -155,8 +155,9 @@ async fn connect(
     let uplink = Uplink { path: boot.runtime_dir.join("master.sock"), hello, outbox };
     let (stream, welcome) = uplink.connect().await.map_err(WorkerError::Link)?;
     let (state, link) = watch::channel(LinkState::Up { master: welcome.pid });
-    let receive = move |header, body: &[u8]| receive(&hub, &commands, header, body);
-    actix_rt::spawn(uplink.keep(stream, state, receive));
+    let heard = Arc::clone(&hub);
+    let receive = move |header, body: &[u8]| receive(&heard, &commands, header, body);
+    actix_rt::spawn(uplink.keep(stream, state, hub, receive));
     Ok(link)
 }
 
