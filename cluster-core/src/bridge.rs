@@ -10,6 +10,3 @@ pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod pending;
 pub(crate) mod uplink;
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,8 @@ pub(crate) mod message;
 pub(crate) mod registry;
 mod subscription;
 pub(crate) mod target;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;

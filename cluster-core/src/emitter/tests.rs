@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::link::{self, Closed};
-use super::outbox::Outbox;
+use crate::bridge::link::{self, Closed};
+use crate::bridge::outbox::Outbox;
 use crate::emitter::Emitter;
 use crate::emitter::hub::{Hub, Routes};
 use crate::id::{ProcessId, WorkerId};
