@@ -10,3 +10,6 @@ pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod pending;
 pub(crate) mod uplink;
+
+#[cfg(test)]
+mod tests;

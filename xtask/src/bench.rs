@@ -1,5 +1,7 @@
 //! `bench`: our figure, the reference's figure and the ratio, measured in turn in one run.
 
+mod bridge;
+mod bridge_memory;
 mod chart;
 mod http;
 mod paced;
@@ -45,6 +47,10 @@ pub(crate) struct BenchArgs {
 enum Name {
     /// hello against a bare actix-web server of as many threads
     Http,
+    /// Events and asks between a worker and its master against the same frames sent by hand
+    Bridge,
+    /// The master's memory while workers tell it ten million events
+    BridgeMemory,
 }
 
 /// How long and how often to measure, and whether to go on.
@@ -109,6 +115,27 @@ pub(crate) enum BenchError {
         /// How many.
         failed: u64,
     },
+    /// A piece of work failed.
+    #[error("{name} answers {path} with: {reply}")]
+    Work {
+        /// In which server.
+        name: &'static str,
+        /// Which.
+        path: String,
+        /// What it said.
+        reply: String,
+    },
+    /// Messages were lost: the figures would mean nothing.
+    #[error("{name} dropped {dropped} messages")]
+    Dropped {
+        /// Which server.
+        name: &'static str,
+        /// How many.
+        dropped: u64,
+    },
+    /// The memory of the master is not known.
+    #[error("the system does not tell the memory of the master")]
+    NoMemory,
     /// wrk printed something else than a report.
     #[error("cannot find {wanted} in the report of wrk ({status}): {report}")]
     Report {
@@ -196,6 +223,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
     create(&plan.folder())?;
     let (name, table) = match args.name {
         Name::Http => ("http", http::run(&plan)?),
+        Name::Bridge => ("bridge", bridge::run(&plan)?),
+        Name::BridgeMemory => ("bridge-memory", bridge_memory::run(&plan)?),
     };
     report(&plan, name, &table)?;
     match table.missed() {

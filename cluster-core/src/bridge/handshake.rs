@@ -39,6 +39,14 @@ pub enum HandshakeError {
     /// The frame is too long for a handshake.
     #[error("no link: a handshake of {0} bytes (allowed: up to {LONGEST})")]
     TooLong(usize),
+    /// The other side is another process than it says.
+    #[error("no link: process {is} says that it is process {says}")]
+    OtherProcess {
+        /// What it says.
+        says: u32,
+        /// What the kernel says.
+        is: u32,
+    },
     /// The other side does not let this process in.
     #[error("not let in: {0}")]
     Refused(#[from] Refused),

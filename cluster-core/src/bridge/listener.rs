@@ -57,9 +57,14 @@ pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arriva
     }
 }
 
-/// The pid that the kernel names for the other end; 0 when it has none.
-fn pid_of(stream: &UnixStream) -> i32 {
-    stream.peer_cred().ok().and_then(|c| c.pid()).unwrap_or(0)
+/// The pid that the kernel names for the other end; 0 when it has none here.
+fn pid_of(stream: &UnixStream) -> u32 {
+    stream
+        .peer_cred()
+        .ok()
+        .and_then(|c| c.pid())
+        .and_then(|pid| pid.try_into().ok())
+        .unwrap_or(0)
 }
 
 async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
@@ -67,5 +72,12 @@ async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
     if uid != 0 && uid != sys::process::user_id() {
         return Err(Refused::NotOurs { uid }.into());
     }
-    handshake::hear(stream).await
+    let hello = handshake::hear(stream).await?;
+    match pid_of(stream) {
+        is if is != 0 && is != hello.pid => Err(HandshakeError::OtherProcess {
+            says: hello.pid,
+            is,
+        }),
+        _ => Ok(hello),
+    }
 }

@@ -111,13 +111,22 @@ impl Outbox {
         }
     }
 
-    /// Puts a stream under the outbox; what was held is written to it first.
-    pub(crate) fn open(&self, stream: Arc<UnixStream>) {
+    /// Puts a stream under the outbox; what was held is written to it first, unless it has been held for too long: then it
+    /// is dropped, and the number of its frames given back.
+    pub(crate) fn open(&self, stream: Arc<UnixStream>) -> u32 {
         let mut state = self.state.lock();
+        let stale = match state.phase {
+            Phase::Away(since) if since.elapsed() >= HELD_FOR => state.frames,
+            _ => 0,
+        };
+        if stale > 0 {
+            state.clear();
+        }
         state.phase = Phase::Open(stream);
         state.blocked = false;
         drop(state);
         self.wake.notify_one();
+        stale
     }
 
     /// The stream broke and another may come. What waited is dropped, as nobody can tell which of it arrived; gives back how many bytes.
@@ -381,5 +390,31 @@ impl State {
             bytes.clear();
             self.spare.push(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Command;
+    use crate::wire::message::{EventHead, WireMessage};
+
+    #[tokio::test]
+    async fn nothing_is_held_for_a_peer_that_has_been_away_for_too_long() {
+        let outbox = Outbox::new();
+        let push = |header| outbox.push(header, |_| Ok(()));
+        push(EventHead::HEADER).unwrap();
+        assert!(
+            matches!(push(Command::HEADER), Err(Refusal::Unreachable)),
+            "control is not held"
+        );
+        outbox.state.lock().phase = Phase::Away(Instant::now() - HELD_FOR);
+        assert!(matches!(push(EventHead::HEADER), Err(Refusal::Unreachable)));
+        let (here, there) = UnixStream::pair().unwrap();
+        outbox.open(Arc::new(here));
+        push(Command::HEADER).unwrap();
+        outbox.close();
+        assert!(matches!(push(Command::HEADER), Err(Refusal::Closed)));
+        drop(there);
     }
 }

@@ -40,15 +40,22 @@ impl Uplink {
         &self,
     ) -> Result<(Arc<tokio::net::UnixStream>, Welcome), HandshakeError> {
         let (stream, welcome) = handshake::connect(&self.path, &self.hello).await?;
-        self.outbox.open(Arc::clone(&stream));
+        let stale = self.outbox.open(Arc::clone(&stream));
+        if stale > 0 {
+            warn!(
+                frames = stale,
+                "what was held for the master had been held for too long"
+            );
+        }
         Ok((stream, welcome))
     }
 
-    /// Runs the link, and makes it anew whenever it breaks. Ends when the outbox is closed on this side, never by itself.
+    /// Runs the link, and makes it anew whenever it breaks, of which it tells `broken`. Ends when the outbox is closed on this side, never by itself.
     pub(crate) async fn keep(
         self,
         mut stream: Arc<tokio::net::UnixStream>,
         state: watch::Sender<LinkState>,
+        broken: impl Fn(),
         mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
     ) {
         loop {
@@ -57,6 +64,9 @@ impl Uplink {
                 return;
             }
             let lost = self.outbox.away();
+            // The last of it: a master whose fault it was sees it close.
+            drop(stream);
+            broken();
             warn!(reason = %closed, lost_bytes = lost, "the link to the master is gone; serving on");
             let since = Instant::now();
             state.send_replace(LinkState::Down { since });

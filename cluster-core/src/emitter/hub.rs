@@ -90,6 +90,11 @@ impl Hub {
         }
     }
 
+    /// In any other process: the link to the master broke, and with it every question under way, as all pass the master.
+    pub(crate) fn link_lost(&self) {
+        self.pending.fail(|_| true, || Settled::LinkLost);
+    }
+
     /// Takes a message from a link. `peer` is who is at its other end; the master speaks for everyone, others for themselves.
     /// False when the message is none of the emitter's.
     pub(crate) fn receive(

@@ -139,7 +139,11 @@ impl<E: Event> Listeners<E> {
 
     fn retain(&self, keep: impl Fn(&Listener<E>) -> bool) {
         let mut list = self.list.write();
-        *list = Arc::new(list.iter().filter(|l| keep(l)).cloned().collect());
+        let kept = Arc::new(list.iter().filter(|l| keep(l)).cloned().collect());
+        let old = std::mem::replace(&mut *list, kept);
+        drop(list);
+        // Outside of the lock: what a listener owns may come back here when it is dropped.
+        drop(old);
     }
 }
 
@@ -281,9 +285,12 @@ impl Registry {
 
     /// Sets who answers a kind of request; a later one replaces an earlier one.
     pub(crate) fn answer<R: Request>(&self, call: OnRequest<R>) {
-        self.requests
+        let replaced = self
+            .requests
             .write()
             .insert(R::KIND.id, Arc::new(Answerer(call)));
+        // Outside of the lock, as for listeners.
+        drop(replaced);
     }
 
     /// Delivers an event of this process to itself.

@@ -65,11 +65,11 @@ pub(crate) fn append<E>(
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     let start = out.len();
-    out.extend_from_slice(&[0; HEADER]);
-    if let Err(e) = write(out) {
-        out.truncate(start);
-        return Err(e);
-    }
+    let mut undo = Undo { out, start };
+    undo.out.extend_from_slice(&[0; HEADER]);
+    write(undo.out)?;
+    undo.start = usize::MAX;
+    drop(undo);
     let length = out.len() - start - HEADER;
     if length <= CHUNK {
         out[start..start + HEADER].copy_from_slice(&head(header, length, false));
@@ -83,6 +83,18 @@ pub(crate) fn append<E>(
         }
     }
     Ok(())
+}
+
+/// Cuts a buffer back to where it was, also when whoever writes to it panics: half a message would spoil all that follow.
+struct Undo<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        self.out.truncate(self.start);
+    }
 }
 
 fn head(header: Header, length: usize, more: bool) -> [u8; HEADER] {
@@ -238,6 +250,20 @@ mod tests {
             [2, 0, 0, 0, 4, 0, 1, 2, b'h', b'i']
         );
         assert_eq!(message(DATA, b""), [0, 0, 0, 0, 6, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_writer_that_panics_leaves_no_half_message() {
+        let mut out = message(DATA, b"before");
+        let before = out.clone();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _ = append(&mut out, DATA, |o| -> Result<(), ()> {
+                o.extend_from_slice(b"half");
+                panic!("a value that cannot be written");
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(out, before);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use super::run::{self, Run};
 use crate::bridge::handshake::{HandshakeError, PATIENCE};
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::Outbox;
-use crate::bridge::pending::Settled;
 use crate::bridge::uplink::{LinkState, Uplink};
 use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
@@ -198,22 +197,13 @@ pub(crate) async fn start(
     }
 }
 
-/// What a broken link leaves to do: questions that were under way are over, and a new master is told again what is offered here.
+/// A new master, or an old one on a new link, is told again how far this process is and what it offers.
 async fn keep_up(cluster: Cluster, reporter: Reporter, mut link: watch::Receiver<LinkState>) {
     while link.changed().await.is_ok() {
         let state = *link.borrow_and_update();
-        match state {
-            LinkState::Up { .. } => {
-                cluster.status().offer_all();
-                reporter.report_again();
-            }
-            LinkState::Down { .. } => {
-                cluster
-                    .emitter()
-                    .hub
-                    .pending
-                    .fail(|_| true, || Settled::LinkLost);
-            }
+        if matches!(state, LinkState::Up { .. }) {
+            cluster.status().offer_all();
+            reporter.report_again();
         }
     }
 }
@@ -246,8 +236,10 @@ async fn connect(
     let (state, link) = watch::channel(LinkState::Up {
         master: welcome.pid,
     });
-    let receive = move |header, body: &[u8]| receive(&hub, &commands, &rostered, header, body);
-    actix_rt::spawn(uplink.keep(stream, state, receive));
+    let heard = Arc::clone(&hub);
+    let receive = move |header, body: &[u8]| receive(&heard, &commands, &rostered, header, body);
+    // All questions pass the master: those under way are over with the link.
+    actix_rt::spawn(uplink.keep(stream, state, move || hub.link_lost(), receive));
     Ok(link)
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use tempfile::TempDir;
 
-use crate::support::Setup;
+use crate::support::{Setup, Signal};
 
 fn busy() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -241,4 +241,16 @@ fn a_socket_path_that_another_cluster_serves() {
         .names(&[&path.display().to_string()]);
     assert_eq!(first.get("/").body, "hello", "the first one does not mind");
     first.stop();
+}
+
+#[test]
+fn a_start_that_is_interrupted_ends_like_any_stop() {
+    let mut cluster = Setup::hello().spawn();
+    cluster.line("starting workers");
+    cluster.signal(Signal::INT);
+    let status = cluster.exit(std::time::Duration::from_secs(30));
+    assert_eq!(status.code(), Some(0));
+    cluster.assert_nothing_left();
+    let log = cluster.log.text();
+    assert!(!log.contains("error: "), "{log}");
 }
