@@ -80,5 +80,5 @@ async fn main() -> Result<()> {
     if running.role() == Role::Master {
         listen_to_ticks(running.handle());
     }
-    Ok(running.wait().await?)
+    running.wait().await
 }

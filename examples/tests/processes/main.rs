@@ -2,6 +2,8 @@
 //!
 //! Each test has a cluster of its own, on ports that the kernel picks, in a directory of its own; what it leaves behind fails it.
 
+#![allow(clippy::unwrap_used)]
+
 mod accidents;
 mod addresses;
 mod bad_starts;
