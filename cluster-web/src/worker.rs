@@ -120,7 +120,7 @@ async fn warm_up(
     let Some(server) = threads.main() else {
         return Ok(());
     };
-    let listener = private_listener(port).await?;
+    let listener = private_listener(port, time).await?;
     let address = listener
         .local_addr()
         .map_err(|source| WarmUpFailure::Listener { port, source })?;
@@ -141,7 +141,9 @@ async fn warm_up(
 }
 
 /// A fixed port may be in use by another worker's warm-up: it is waited for, as long as the warm-up may take.
-async fn private_listener(port: u16) -> Result<TcpListener, WarmUpFailure> {
+async fn private_listener(port: u16, time: Duration) -> Result<TcpListener, WarmUpFailure> {
+    // A little less than the whole of the time, so that it is the port that is named and not the time.
+    let until = Instant::now() + time.mul_f32(0.9);
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(listener) => {
@@ -150,7 +152,11 @@ async fn private_listener(port: u16) -> Result<TcpListener, WarmUpFailure> {
                     .map_err(|source| WarmUpFailure::Listener { port, source })?;
                 return Ok(listener);
             }
-            Err(e) if port != 0 && e.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(e)
+                if port != 0
+                    && e.kind() == std::io::ErrorKind::AddrInUse
+                    && Instant::now() < until =>
+            {
                 tokio::time::sleep(AGAIN).await;
             }
             Err(source) => return Err(WarmUpFailure::Listener { port, source }),

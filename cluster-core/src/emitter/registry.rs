@@ -49,7 +49,9 @@ pub(crate) type OnRequest<R> =
     Arc<dyn Fn(R, ProcessId, Replier<<R as Request>::Reply>) + Send + Sync>;
 
 /// Takes the one answer to a question; dropped without, the question is answered as abandoned.
-pub(crate) struct Replier<T>(Option<Box<dyn FnOnce(Result<T, Verdict>) + Send>>);
+pub(crate) struct Replier<T>(Option<SendReply<T>>);
+
+type SendReply<T> = Box<dyn FnOnce(Result<T, Verdict>) + Send>;
 
 impl<T> Replier<T> {
     pub(crate) fn new(send: impl FnOnce(Result<T, Verdict>) + Send + 'static) -> Self {
