@@ -207,9 +207,9 @@ fn a_warm_up_that_fails() {
     let failed = Setup::hello()
         .flag("--workers", 2)
         .flag("--warm-up-port", port)
-        .flag("--warm-up-timeout", 200)
+        .flag("--warm-up-timeout", 1000)
         .fail();
-    failed.names(&["no worker can start", "warm-up", "--warm-up-timeout"]);
+    failed.names(&["no worker can start", "warm-up", "--warm-up-port"]);
 }
 
 #[test]
