@@ -6,6 +6,7 @@
 //! ```
 
 mod ask;
+pub(crate) mod fuzz;
 pub(crate) mod handler;
 pub(crate) mod hub;
 pub(crate) mod message;

@@ -100,3 +100,9 @@ pub mod __private {
     pub use crate::{Batch, Binder, Event, HandledBy, HandlerActor, Kind, Request, run_main};
     pub use actix;
 }
+
+/// The reader of frames, for the fuzzer alone.
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::emitter::fuzz::frames;
+}
