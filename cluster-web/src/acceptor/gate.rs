@@ -39,6 +39,9 @@ pub(crate) struct Connections {
 /// How long the place of a closed connection is kept for the next one.
 const VACANCY: Duration = Duration::from_millis(10);
 
+/// Places kept at once. More would let a client that closes and opens many connections together pile them up on one worker.
+const MOST_VACANT: u32 = 2;
+
 impl Connections {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Connections {
@@ -246,7 +249,8 @@ impl Drop for Pass {
         if let Some(connections) = self.0.connections.upgrade() {
             connections.gates.borrow_mut().try_remove(self.0.key);
             connections.count(connections.live.get().saturating_sub(1));
-            connections.vacant.set(connections.vacant.get() + 1);
+            let vacant = connections.vacant.get() + 1;
+            connections.vacant.set(vacant.min(MOST_VACANT));
             connections.vacated.set(Some(Instant::now()));
             connections.closed.notify_waiters();
         }
