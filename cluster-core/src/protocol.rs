@@ -26,7 +26,7 @@ pub(crate) struct Hello {
 }
 wire_message!(Hello, kind 1, version 1, Control);
 
-/// The answer to a [`Hello`] that is let in.
+/// The answer to a hello that is let in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Welcome {
     pub(crate) protocol: u16,
@@ -37,7 +37,7 @@ pub(crate) struct Welcome {
 }
 wire_message!(Welcome, kind 2, version 1, Control);
 
-/// The answer to a [`Hello`] that is not let in. Append-only.
+/// The answer to a hello that is not let in. Append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
