@@ -29,6 +29,7 @@ pub use target::{Answer, AskError, EmitError, Target, Undelivered};
 use crate::bridge::outbox::Refusal;
 use crate::id::{ProcessId, Role, WorkerId};
 use crate::wire::frame::Header;
+use crate::wire::head::Head;
 use crate::wire::message::{Destination, EventHead, Format, TypeTag, WireMessage};
 use hub::{Hub, Routes};
 use registry::Replier;
@@ -358,8 +359,8 @@ pub(crate) fn post(
 /// The one process that a target names, or none where it names all workers.
 pub(crate) fn resolve(hub: &Hub, target: Target) -> Result<Option<ProcessId>, Undelivered> {
     let process = match target {
-        Target::Myself => hub.me,
-        Target::Master => ProcessId::Master,
+        Target::Myself => return Ok(Some(hub.me)),
+        Target::Master => return Ok(Some(ProcessId::Master)),
         Target::CacheManager => ProcessId::CacheManager,
         Target::Workers => return Ok(None),
         Target::Worker(number) => {
@@ -440,6 +441,6 @@ fn write_event(
     encode: &Encode<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), crate::wire::codec::CodecError> {
-    crate::wire::codec::encode_into(head, out)?;
+    head.write(out);
     encode(out)
 }

@@ -14,6 +14,7 @@ use super::{Emitter, Request, To, resolve};
 use crate::bridge::pending::Settled;
 use crate::id::ProcessId;
 use crate::wire::codec;
+use crate::wire::head::Head;
 use crate::wire::message::{AskHead, Format, TypeTag, Verdict, WireMessage};
 
 impl Emitter {
@@ -110,11 +111,14 @@ fn refused(process: ProcessId, verdict: Verdict) -> AskError {
 struct Asked<'a> {
     hub: &'a Hub,
     number: u64,
+    settled: bool,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.hub.pending.forget(self.number);
+        if !self.settled {
+            self.hub.pending.forget(self.number);
+        }
     }
 }
 
@@ -158,7 +162,11 @@ async fn ask_one<R: Request>(
     let Some(number) = hub.pending.file(process, waiter) else {
         return Err(AskError::Overloaded(hub.me));
     };
-    let _asked = Asked { hub, number };
+    let mut asked = Asked {
+        hub,
+        number,
+        settled: false,
+    };
     let tag = TypeTag {
         id: R::KIND.id,
         fingerprint: R::KIND.fingerprint,
@@ -170,16 +178,16 @@ async fn ask_one<R: Request>(
         correlation: number,
         tag,
     };
-    let sent = hub.route(process).and_then(|link| {
-        link.push(AskHead::HEADER, |out| {
-            codec::encode_into(&head, out)?;
-            registry::write(tag.format, &request, out)
-        })
+    let sent = hub.push(process, AskHead::HEADER, |out| {
+        head.write(out);
+        registry::write(tag.format, &request, out)
     });
     if let Err(e) = sent {
         return Err(undelivered(target, e.into()));
     }
-    answered(rx).await
+    let result = answered(rx).await;
+    asked.settled = !matches!(result, Err(AskError::Deadline { .. }));
+    result
 }
 
 fn read_reply<T: serde::de::DeserializeOwned>(format: Format, payload: &[u8]) -> Result<T, ()> {

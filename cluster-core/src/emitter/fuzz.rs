@@ -6,9 +6,9 @@ use cluster_macros::{Event, Request};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use super::hub::{Hub, Routes};
 use super::registry::WriteReply;
 use super::{Emitter, Event, Kind, Request};
-use super::hub::{Hub, Routes};
 use crate::bridge::outbox::Outbox;
 use crate::id::{ProcessId, WorkerId};
 use crate::protocol::{
@@ -16,9 +16,7 @@ use crate::protocol::{
 };
 use crate::wire::codec::{self, LIMIT};
 use crate::wire::frame::{self, Assembler, FrameError, Header};
-use crate::wire::message::{
-    AnswerHead, AskHead, EventHead, Format, TypeTag, Verdict, WireMessage,
-};
+use crate::wire::message::{AnswerHead, AskHead, EventHead, Format, TypeTag, Verdict, WireMessage};
 
 #[derive(Clone, Serialize, Deserialize, Event)]
 #[event(name = "e")]
@@ -38,9 +36,9 @@ struct Asked {
 fn process(me: ProcessId) -> Emitter {
     let outbox = Arc::new(Outbox::new());
     let routes = match me {
-        ProcessId::Master => {
-            Routes::Master(RwLock::new([(ProcessId::CacheManager, outbox)].into_iter().collect()))
-        }
+        ProcessId::Master => Routes::Master(RwLock::new(
+            [(ProcessId::CacheManager, outbox)].into_iter().collect(),
+        )),
         _ => Routes::Member(outbox),
     };
     let hub = Hub::new(me, routes);
@@ -49,7 +47,8 @@ fn process(me: ProcessId) -> Emitter {
         cache_manager: true,
         ..Roster::default()
     });
-    hub.registry.answer::<Asked>(Arc::new(|asked, _, replier| replier.reply(Ok(asked.text))));
+    hub.registry
+        .answer::<Asked>(Arc::new(|asked, _, replier| replier.reply(Ok(asked.text))));
     let emitter = Emitter { hub };
     emitter.on(|_: Heard, _| {}).forever();
     emitter
@@ -84,7 +83,11 @@ pub fn frames(bytes: &[u8]) {
 /// Has a process read the bytes as an event and as a question that it knows.
 fn payload(hub: &Hub, format: Format, bytes: &[u8]) {
     let from = ProcessId::CacheManager;
-    let tag = |kind: Kind| TypeTag { id: kind.id, fingerprint: kind.fingerprint, format };
+    let tag = |kind: Kind| TypeTag {
+        id: kind.id,
+        fingerprint: kind.fingerprint,
+        format,
+    };
     hub.registry.deliver(from, tag(Heard::KIND), bytes);
     let answer = Box::new(|verdict, _, write: &WriteReply<'_>| {
         let mut reply = Vec::new();
@@ -145,7 +148,9 @@ fn survives<T: WireMessage>(header: Header, body: &[u8]) {
     if header.kind != T::HEADER.kind {
         return;
     }
-    let Ok((value, _)) = codec::decode_head::<T>(body) else { return };
+    let Ok((value, _)) = codec::decode_head::<T>(body) else {
+        return;
+    };
     let (mut once, mut twice) = (Vec::new(), Vec::new());
     codec::encode_into(&value, &mut once).expect("what was read can be written");
     let again: T = codec::decode(&once).expect("what was written can be read");

@@ -80,13 +80,27 @@ struct Listener<E> {
     call: OnEvent<E>,
 }
 
+/// What became of a delivery.
+struct Delivery {
+    heard: usize,
+    /// A listener that was to hear one event only has heard it.
+    spent: bool,
+}
+
+/// The listeners of one kind of event. Never changed, but replaced: who delivers holds no lock while it calls them.
 trait AnyEvent: Any + Send + Sync {
     fn kind(&self) -> Kind;
     /// Reads and delivers; the error is that it cannot be read.
-    fn deliver(&self, from: ProcessId, tag: TypeTag, payload: &[u8]) -> Result<usize, Unreadable>;
-    fn remove(&self, number: u64);
-    fn clear(&self);
-    fn reported(&self) -> &AtomicBool;
+    fn deliver(
+        &self,
+        from: ProcessId,
+        tag: TypeTag,
+        payload: &[u8],
+    ) -> Result<Delivery, Unreadable>;
+    /// The same without some listeners, by number and by whether they are spent.
+    fn without(&self, gone: &dyn Fn(u64, bool) -> bool) -> Arc<dyn AnyEvent>;
+    /// Whether this is the first time that one cannot be read.
+    fn first_unreadable(&self) -> bool;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -110,42 +124,47 @@ fn read<T: DeserializeOwned>(kind: Kind, tag: TypeTag, payload: &[u8]) -> Result
 }
 
 struct Listeners<E> {
-    list: RwLock<Arc<Vec<Arc<Listener<E>>>>>,
-    reported: AtomicBool,
+    list: Vec<Arc<Listener<E>>>,
+    reported: Arc<AtomicBool>,
 }
 
 impl<E: Event> Listeners<E> {
-    fn call(&self, event: E, from: ProcessId) -> usize {
-        let list = Arc::clone(&self.list.read());
-        let mut heard = 0;
-        let mut spent = false;
+    fn none() -> Self {
+        Listeners {
+            list: Vec::new(),
+            reported: Arc::default(),
+        }
+    }
+
+    fn with(&self, listener: Listener<E>) -> Self {
+        let mut list = self.list.clone();
+        list.push(Arc::new(listener));
+        Listeners {
+            list,
+            reported: Arc::clone(&self.reported),
+        }
+    }
+
+    fn call(&self, event: E, from: ProcessId) -> Delivery {
+        let mut delivery = Delivery {
+            heard: 0,
+            spent: false,
+        };
         let mut event = Some(event);
-        for (i, listener) in list.iter().enumerate() {
+        for (i, listener) in self.list.iter().enumerate() {
             if let Some(once) = &listener.once {
                 if once.swap(true, Ordering::Relaxed) {
                     continue;
                 }
-                spent = true;
+                delivery.spent = true;
             }
-            let last = i + 1 == list.len();
+            let last = i + 1 == self.list.len();
             if let Some(event) = if last { event.take() } else { event.clone() } {
                 (listener.call)(event, from);
-                heard += 1;
+                delivery.heard += 1;
             }
         }
-        if spent {
-            self.retain(|l| !l.once.as_ref().is_some_and(|o| o.load(Ordering::Relaxed)));
-        }
-        heard
-    }
-
-    fn retain(&self, keep: impl Fn(&Listener<E>) -> bool) {
-        let mut list = self.list.write();
-        let kept = Arc::new(list.iter().filter(|l| keep(l)).cloned().collect());
-        let old = std::mem::replace(&mut *list, kept);
-        drop(list);
-        // Outside of the lock: what a listener owns may come back here when it is dropped.
-        drop(old);
+        delivery
     }
 }
 
@@ -153,17 +172,25 @@ impl<E: Event> AnyEvent for Listeners<E> {
     fn kind(&self) -> Kind {
         E::KIND
     }
-    fn deliver(&self, from: ProcessId, tag: TypeTag, payload: &[u8]) -> Result<usize, Unreadable> {
+    fn deliver(
+        &self,
+        from: ProcessId,
+        tag: TypeTag,
+        payload: &[u8],
+    ) -> Result<Delivery, Unreadable> {
         Ok(self.call(read(E::KIND, tag, payload)?, from))
     }
-    fn remove(&self, number: u64) {
-        self.retain(|l| l.number != number);
+    fn without(&self, gone: &dyn Fn(u64, bool) -> bool) -> Arc<dyn AnyEvent> {
+        let spent = |l: &Listener<E>| l.once.as_ref().is_some_and(|o| o.load(Ordering::Relaxed));
+        let stays = |l: &&Arc<Listener<E>>| !gone(l.number, spent(l));
+        let list = self.list.iter().filter(stays).cloned().collect();
+        Arc::new(Listeners {
+            list,
+            reported: Arc::clone(&self.reported),
+        })
     }
-    fn clear(&self) {
-        self.retain(|_| false);
-    }
-    fn reported(&self) -> &AtomicBool {
-        &self.reported
+    fn first_unreadable(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -178,6 +205,8 @@ trait AnyRequest: Any + Send + Sync {
         payload: &[u8],
         answer: RemoteAnswer,
     ) -> Result<(), Unreadable>;
+    /// Its name, the first time that one cannot be read.
+    fn first_unreadable(&self) -> Option<&'static str>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -185,7 +214,10 @@ trait AnyRequest: Any + Send + Sync {
 pub(crate) type RemoteAnswer = Box<dyn FnOnce(Verdict, Format, &WriteReply<'_>) + Send>;
 pub(crate) type WriteReply<'a> = dyn Fn(&mut Vec<u8>) -> Result<(), codec::CodecError> + 'a;
 
-struct Answerer<R: Request>(OnRequest<R>);
+struct Answerer<R: Request> {
+    call: OnRequest<R>,
+    reported: AtomicBool,
+}
 
 impl<R: Request> AnyRequest for Answerer<R> {
     fn ask(
@@ -207,8 +239,11 @@ impl<R: Request> AnyRequest for Answerer<R> {
             Ok(reply) => answer(Verdict::Answered, format, &|out| write(format, &reply, out)),
             Err(verdict) => answer(verdict, format, &|_| Ok(())),
         });
-        (self.0)(request, from, replier);
+        (self.call)(request, from, replier);
         Ok(())
+    }
+    fn first_unreadable(&self) -> Option<&'static str> {
+        (!self.reported.swap(true, Ordering::Relaxed)).then_some(R::KIND.name)
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -251,46 +286,46 @@ impl Registry {
             call,
         };
         let mut events = self.events.write();
-        let entry = events.entry(E::KIND.id).or_insert_with(|| {
-            let listeners: Listeners<E> = Listeners {
-                list: RwLock::default(),
-                reported: AtomicBool::new(false),
-            };
-            Arc::new(listeners)
-        });
-        let Some(listeners) = entry.as_any().downcast_ref::<Listeners<E>>() else {
-            panic!(
-                "two event types are named {:?}: give one of them another name with #[event(name = \"..\")]",
-                E::KIND.name
-            );
+        let longer = match events.get(&E::KIND.id) {
+            None => Listeners::none().with(listener),
+            Some(entry) => match entry.as_any().downcast_ref::<Listeners<E>>() {
+                Some(listeners) => listeners.with(listener),
+                None => panic!(
+                    "two event types are named {:?}: give one of them another name with #[event(name = \"..\")]",
+                    E::KIND.name
+                ),
+            },
         };
-        let mut list = listeners.list.write();
-        let mut longer: Vec<_> = list.iter().cloned().collect();
-        longer.push(Arc::new(listener));
-        *list = Arc::new(longer);
+        events.insert(E::KIND.id, Arc::new(longer));
         number
     }
 
     pub(crate) fn unlisten(&self, id: u64, number: u64) {
-        let entry = self.events.read().get(&id).cloned();
-        if let Some(entry) = entry {
-            entry.remove(number);
-        }
+        self.remove(id, |other, _| other == number);
     }
 
     pub(crate) fn unlisten_all(&self, id: u64) {
-        let entry = self.events.read().get(&id).cloned();
-        if let Some(entry) = entry {
-            entry.clear();
-        }
+        self.remove(id, |_, _| true);
+    }
+
+    fn remove(&self, id: u64, gone: impl Fn(u64, bool) -> bool) {
+        let mut events = self.events.write();
+        let before = events.get_mut(&id).map(|entry| {
+            let fewer = entry.without(&gone);
+            std::mem::replace(entry, fewer)
+        });
+        // What a listener owns may itself unlisten when it is dropped: not under the lock.
+        drop(events);
+        drop(before);
     }
 
     /// Sets who answers a kind of request; a later one replaces an earlier one.
     pub(crate) fn answer<R: Request>(&self, call: OnRequest<R>) {
-        let replaced = self
-            .requests
-            .write()
-            .insert(R::KIND.id, Arc::new(Answerer(call)));
+        let answerer = Answerer {
+            call,
+            reported: AtomicBool::new(false),
+        };
+        let replaced = self.requests.write().insert(R::KIND.id, Arc::new(answerer));
         // Outside of the lock, as for listeners.
         drop(replaced);
     }
@@ -301,8 +336,10 @@ impl Registry {
         let listeners = entry
             .as_ref()
             .and_then(|e| e.as_any().downcast_ref::<Listeners<E>>());
-        let heard = listeners.map_or(0, |l| l.call(event, from));
-        self.count(heard);
+        match listeners {
+            Some(listeners) => self.note(E::KIND.id, &listeners.call(event, from)),
+            None => self.count(0),
+        }
     }
 
     /// Delivers an event that has come from another process.
@@ -313,13 +350,20 @@ impl Registry {
             return;
         };
         match entry.deliver(from, tag, payload) {
-            Ok(heard) => self.count(heard),
+            Ok(delivery) => self.note(tag.id, &delivery),
             Err(e) => {
                 self.counters.undecodable.fetch_add(1, Ordering::Relaxed);
-                if !entry.reported().swap(true, Ordering::Relaxed) {
+                if entry.first_unreadable() {
                     warn!(event = entry.kind().name, %from, error = %e, "an event cannot be read; further ones of its kind are only counted");
                 }
             }
+        }
+    }
+
+    fn note(&self, id: u64, delivery: &Delivery) {
+        self.count(delivery.heard);
+        if delivery.spent {
+            self.remove(id, |_, spent| spent);
         }
     }
 
@@ -335,7 +379,7 @@ impl Registry {
             .as_ref()
             .and_then(|e| e.as_any().downcast_ref::<Answerer<R>>())
         {
-            Some(answerer) => (answerer.0)(request, from, replier),
+            Some(answerer) => (answerer.call)(request, from, replier),
             None => replier.reply(Err(Verdict::NoHandler)),
         }
     }
@@ -349,7 +393,9 @@ impl Registry {
         };
         if let Err(e) = entry.ask(from, tag, payload, answer) {
             self.counters.undecodable.fetch_add(1, Ordering::Relaxed);
-            warn!(%from, error = %e, "a request cannot be read");
+            if let Some(request) = entry.first_unreadable() {
+                warn!(request, %from, error = %e, "a request cannot be read; further ones of its kind are only counted");
+            }
         }
     }
 
