@@ -11,6 +11,7 @@ pub(crate) mod handler;
 pub(crate) mod hub;
 pub(crate) mod message;
 pub(crate) mod registry;
+pub(crate) mod replier;
 mod subscription;
 pub(crate) mod target;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use crate::wire::frame::Header;
 use crate::wire::head::Head;
 use crate::wire::message::{Destination, EventHead, Format, TypeTag, WireMessage};
 use hub::{Hub, Routes};
-use registry::Replier;
+use replier::Replier;
 
 /// How long a question waits for its answer unless [`To::wait`] says otherwise.
 pub const ASK_WAIT: Duration = Duration::from_secs(5);
@@ -432,8 +433,7 @@ fn send(
         to,
         tag,
     };
-    hub.route(process)?
-        .push(HEADER, |out| write_event(&head, encode, out))
+    hub.push(process, HEADER, |out| write_event(&head, encode, out))
 }
 
 fn write_event(

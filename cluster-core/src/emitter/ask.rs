@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::hub::Hub;
-use super::registry::{self, Replier};
+use super::registry;
+use super::replier::Replier;
 use super::target::{Answer, AskError, Target, Undelivered};
 use super::{Emitter, Request, To, resolve};
 use crate::bridge::pending::Settled;
@@ -130,25 +131,13 @@ async fn ask_one<R: Request>(
     wait: Duration,
     deadline: Instant,
 ) -> Result<R::Reply, AskError> {
-    let (tx, rx) = oneshot::channel::<Result<R::Reply, AskError>>();
-    let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    let answered = |rx| async move {
-        match timeout_at(deadline, rx).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(AskError::Abandoned(process)),
-            Err(_) => Err(AskError::Deadline {
-                target: process,
-                waited_ms,
-            }),
-        }
-    };
     if process == hub.me {
-        let replier = Replier::new(move |result: Result<R::Reply, Verdict>| {
-            let _ = tx.send(result.map_err(|verdict| refused(process, verdict)));
-        });
-        hub.registry.ask_local(request, hub.me, replier);
-        return answered(rx).await;
+        let (tx, rx) = oneshot::channel();
+        hub.registry.ask_local(request, hub.me, Replier::here(tx));
+        let result = answered(rx, process, wait, deadline).await?;
+        return result.map_err(|verdict| refused(process, verdict));
     }
+    let (tx, rx) = oneshot::channel::<Result<R::Reply, AskError>>();
     let waiter = Box::new(move |settled: Settled<'_>| {
         let result = match settled {
             Settled::Reply(format, payload) => {
@@ -185,9 +174,29 @@ async fn ask_one<R: Request>(
     if let Err(e) = sent {
         return Err(undelivered(target, e.into()));
     }
-    let result = answered(rx).await;
-    asked.settled = !matches!(result, Err(AskError::Deadline { .. }));
-    result
+    let result = answered(rx, process, wait, deadline).await;
+    asked.settled = result.is_ok();
+    result?
+}
+
+/// What comes of a question, within its time.
+async fn answered<T>(
+    answer: oneshot::Receiver<T>,
+    process: ProcessId,
+    wait: Duration,
+    deadline: Instant,
+) -> Result<T, AskError> {
+    match timeout_at(deadline, answer).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_)) => Err(AskError::Abandoned(process)),
+        Err(_) => {
+            let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            Err(AskError::Deadline {
+                target: process,
+                waited_ms,
+            })
+        }
+    }
 }
 
 fn read_reply<T: serde::de::DeserializeOwned>(format: Format, payload: &[u8]) -> Result<T, ()> {

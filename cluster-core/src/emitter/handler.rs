@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::hub::Hub;
 use super::message::{Event, Request};
-use super::registry::Replier;
+use super::replier::Replier;
 use crate::wire::message::Verdict;
 
 /// Messages that may wait for one actor.

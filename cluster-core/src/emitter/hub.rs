@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use tracing::debug;
 
-use super::registry::{Counters, Registry, RemoteAnswer};
+use super::registry::{Counters, Registry};
+use super::replier::{Answers, WayBack, WriteReply};
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::{Outbox, Refusal};
 use crate::bridge::pending::{Pending, Settled};
@@ -190,25 +191,21 @@ impl Hub {
             }
             return;
         }
-        let (hub, to, correlation) = (Arc::clone(self), head.from, head.correlation);
-        let answer: RemoteAnswer = Box::new(move |verdict, format, write| {
-            let head = AnswerHead {
-                from: hub.me,
-                to,
-                correlation,
-                verdict,
-                format,
-            };
-            hub.send_answer(head, write);
-        });
-        self.registry.ask(head.from, head.tag, payload, answer);
+        let answer = AnswerHead {
+            from: self.me,
+            to: head.from,
+            correlation: head.correlation,
+            verdict: Verdict::Abandoned,
+            format: head.tag.format,
+        };
+        let way = WayBack {
+            answers: Arc::clone(self) as Arc<dyn Answers>,
+            head: answer,
+        };
+        self.registry.ask(head.from, head.tag, payload, way);
     }
 
-    fn send_answer(
-        &self,
-        head: AnswerHead,
-        write: &dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>,
-    ) {
+    fn send_answer(&self, head: AnswerHead, write: &WriteReply<'_>) {
         let sent = self.push(head.to, AnswerHead::HEADER, |out| {
             head.write(out);
             write(out)
@@ -269,6 +266,12 @@ impl Hub {
     fn count_dropped(&self, to: ProcessId, why: &Refusal) {
         self.counters().dropped.fetch_add(1, Ordering::Relaxed);
         debug!(%to, ?why, "a message was dropped");
+    }
+}
+
+impl Answers for Hub {
+    fn send(&self, head: AnswerHead, write: &WriteReply<'_>) {
+        self.send_answer(head, write);
     }
 }
 

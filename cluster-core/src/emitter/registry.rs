@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::message::{Event, Kind, Request};
+use super::replier::{Replier, WayBack};
 use crate::id::ProcessId;
 use crate::wire::codec;
 use crate::wire::message::{Format, TypeTag, Verdict};
@@ -47,31 +48,6 @@ type ById<T> = HashMap<u64, T, BuildHasherDefault<Identity>>;
 pub(crate) type OnEvent<E> = Arc<dyn Fn(E, ProcessId) + Send + Sync>;
 pub(crate) type OnRequest<R> =
     Arc<dyn Fn(R, ProcessId, Replier<<R as Request>::Reply>) + Send + Sync>;
-
-/// Takes the one answer to a question; dropped without, the question is answered as abandoned.
-pub(crate) struct Replier<T>(Option<SendReply<T>>);
-
-type SendReply<T> = Box<dyn FnOnce(Result<T, Verdict>) + Send>;
-
-impl<T> Replier<T> {
-    pub(crate) fn new(send: impl FnOnce(Result<T, Verdict>) + Send + 'static) -> Self {
-        Replier(Some(Box::new(send)))
-    }
-
-    pub(crate) fn reply(mut self, result: Result<T, Verdict>) {
-        if let Some(send) = self.0.take() {
-            send(result);
-        }
-    }
-}
-
-impl<T> Drop for Replier<T> {
-    fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
-            send(Err(Verdict::Abandoned));
-        }
-    }
-}
 
 struct Listener<E> {
     number: u64,
@@ -203,16 +179,12 @@ trait AnyRequest: Any + Send + Sync {
         from: ProcessId,
         tag: TypeTag,
         payload: &[u8],
-        answer: RemoteAnswer,
+        way: WayBack,
     ) -> Result<(), Unreadable>;
     /// Its name, the first time that one cannot be read.
     fn first_unreadable(&self) -> Option<&'static str>;
     fn as_any(&self) -> &dyn Any;
 }
-
-/// Sends an answer on its way to another process: `write` appends the reply in the format that the question came in.
-pub(crate) type RemoteAnswer = Box<dyn FnOnce(Verdict, Format, &WriteReply<'_>) + Send>;
-pub(crate) type WriteReply<'a> = dyn Fn(&mut Vec<u8>) -> Result<(), codec::CodecError> + 'a;
 
 struct Answerer<R: Request> {
     call: OnRequest<R>,
@@ -225,21 +197,16 @@ impl<R: Request> AnyRequest for Answerer<R> {
         from: ProcessId,
         tag: TypeTag,
         payload: &[u8],
-        answer: RemoteAnswer,
+        way: WayBack,
     ) -> Result<(), Unreadable> {
         let request: R = match read(R::KIND, tag, payload) {
             Ok(request) => request,
             Err(e) => {
-                answer(Verdict::Undecodable, tag.format, &|_| Ok(()));
+                way.refuse(Verdict::Undecodable);
                 return Err(e);
             }
         };
-        let format = tag.format;
-        let replier = Replier::new(move |result: Result<R::Reply, Verdict>| match result {
-            Ok(reply) => answer(Verdict::Answered, format, &|out| write(format, &reply, out)),
-            Err(verdict) => answer(verdict, format, &|_| Ok(())),
-        });
-        (self.call)(request, from, replier);
+        (self.call)(request, from, Replier::there(way));
         Ok(())
     }
     fn first_unreadable(&self) -> Option<&'static str> {
@@ -385,13 +352,13 @@ impl Registry {
     }
 
     /// Hands a question that has come from another process to its answerer.
-    pub(crate) fn ask(&self, from: ProcessId, tag: TypeTag, payload: &[u8], answer: RemoteAnswer) {
+    pub(crate) fn ask(&self, from: ProcessId, tag: TypeTag, payload: &[u8], way: WayBack) {
         let entry = self.requests.read().get(&tag.id).cloned();
         let Some(entry) = entry else {
-            answer(Verdict::NoHandler, tag.format, &|_| Ok(()));
+            way.refuse(Verdict::NoHandler);
             return;
         };
-        if let Err(e) = entry.ask(from, tag, payload, answer) {
+        if let Err(e) = entry.ask(from, tag, payload, way) {
             self.counters.undecodable.fetch_add(1, Ordering::Relaxed);
             if let Some(request) = entry.first_unreadable() {
                 warn!(request, %from, error = %e, "a request cannot be read; further ones of its kind are only counted");
