@@ -11,6 +11,7 @@ pub(crate) mod handler;
 pub(crate) mod hub;
 pub(crate) mod message;
 pub(crate) mod registry;
+pub(crate) mod replier;
 mod subscription;
 pub(crate) mod target;
 #[cfg(test)]
@@ -29,9 +30,10 @@ pub use target::{Answer, AskError, EmitError, Target, Undelivered};
 use crate::bridge::outbox::Refusal;
 use crate::id::{ProcessId, Role, WorkerId};
 use crate::wire::frame::Header;
+use crate::wire::head::Head;
 use crate::wire::message::{Destination, EventHead, Format, TypeTag, WireMessage};
 use hub::{Hub, Routes};
-use registry::Replier;
+use replier::Replier;
 
 /// How long a question waits for its answer unless [`To::wait`] says otherwise.
 pub const ASK_WAIT: Duration = Duration::from_secs(5);
@@ -358,8 +360,8 @@ pub(crate) fn post(
 /// The one process that a target names, or none where it names all workers.
 pub(crate) fn resolve(hub: &Hub, target: Target) -> Result<Option<ProcessId>, Undelivered> {
     let process = match target {
-        Target::Myself => hub.me,
-        Target::Master => ProcessId::Master,
+        Target::Myself => return Ok(Some(hub.me)),
+        Target::Master => return Ok(Some(ProcessId::Master)),
         Target::CacheManager => ProcessId::CacheManager,
         Target::Workers => return Ok(None),
         Target::Worker(number) => {
@@ -431,8 +433,7 @@ fn send(
         to,
         tag,
     };
-    hub.route(process)?
-        .push(HEADER, |out| write_event(&head, encode, out))
+    hub.push(process, HEADER, |out| write_event(&head, encode, out))
 }
 
 fn write_event(
@@ -440,6 +441,6 @@ fn write_event(
     encode: &Encode<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), crate::wire::codec::CodecError> {
-    crate::wire::codec::encode_into(head, out)?;
+    head.write(out);
     encode(out)
 }

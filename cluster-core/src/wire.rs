@@ -7,4 +7,5 @@
 
 pub(crate) mod codec;
 pub(crate) mod frame;
+pub(crate) mod head;
 pub(crate) mod message;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 
 use super::outbox::Outbox;
-use crate::wire::codec::CodecError;
+use crate::wire::codec::{CodecError, LIMIT};
 use crate::wire::frame::{self, Assembler, FrameError, Header};
 
-/// Room for what one read brings: more than one whole frame, little enough for hundreds of links.
-const BUFFER: usize = 80 * 1024;
+/// Room for what one read brings, at first: some hundred small frames, little enough for hundreds of links.
+const SMALL: usize = 16 * 1024;
+/// Room for what one read brings once a frame did not fit: more than one of any size.
+const LARGE: usize = 80 * 1024;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,9 @@ pub enum Closed {
     /// The peer closed it, or its process ended.
     #[error("the peer closed the link")]
     Eof,
+    /// The peer closed it in the middle of a message, or its process ended there.
+    #[error("the peer closed the link in the middle of a message")]
+    Truncated,
     /// This side closed it.
     #[error("this side closed the link")]
     Here,
@@ -54,9 +59,19 @@ pub(crate) async fn run(
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
+    run_within(LIMIT, stream, outbox, receive).await
+}
+
+/// The same with a peer that may send messages of so many bytes only.
+pub(crate) async fn run_within(
+    limit: usize,
+    stream: &Arc<UnixStream>,
+    outbox: &Outbox,
+    receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
+) -> Closed {
     tokio::select! {
         biased;
-        closed = read_all(stream, receive) => closed,
+        closed = read_all(stream, limit, receive) => closed,
         error = outbox.write_all(stream) => match error.kind() {
             io::ErrorKind::ConnectionAborted => Closed::Here,
             io::ErrorKind::BrokenPipe => Closed::Eof,
@@ -67,22 +82,25 @@ pub(crate) async fn run(
 
 async fn read_all(
     stream: &UnixStream,
+    limit: usize,
     mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; SMALL];
     let mut filled = 0;
-    let mut assembler = Assembler::default();
+    let mut assembler = Assembler::new(limit);
     loop {
         if let Err(e) = stream.readable().await {
             return Closed::Io(e);
         }
         match stream.try_read(&mut buffer[filled..]) {
+            Ok(0) if filled > 0 || assembler.is_under_way() => return Closed::Truncated,
             Ok(0) => return Closed::Eof,
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Closed::Eof,
             Err(e) => return Closed::Io(e),
         }
+        let more = filled == buffer.len();
         let mut start = 0;
         loop {
             match frame::cut(&buffer[start..filled]) {
@@ -100,7 +118,12 @@ async fn read_all(
         }
         buffer.copy_within(start..filled, 0);
         filled -= start;
-        // One read's worth of work per turn: HTTP shares this thread.
-        tokio::task::yield_now().await;
+        if filled == buffer.len() {
+            buffer.resize(LARGE, 0);
+        }
+        if more {
+            // One read's worth of work per turn: HTTP shares this thread.
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -2,16 +2,14 @@
 //!
 //! At most [`BOUND`] wait at once; a further one is refused as overloaded, and never sent.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use parking_lot::Mutex;
+use slab::Slab;
 
 use crate::id::ProcessId;
 use crate::wire::message::{Format, Verdict};
 
 /// Questions that may wait at once, in one process.
-const BOUND: usize = 65_536;
+const BOUND: u64 = 65_536;
 
 /// How a question ended: a reply as it came, or why there is none.
 pub(crate) enum Settled<'a> {
@@ -23,41 +21,64 @@ pub(crate) enum Settled<'a> {
 
 type Waiter = Box<dyn FnOnce(Settled<'_>) + Send>;
 
-/// The questions of one process.
-#[derive(Default)]
-pub(crate) struct Pending {
-    next: AtomicU64,
-    waiting: Mutex<HashMap<u64, (ProcessId, Waiter)>>,
+struct Question {
+    number: u64,
+    to: ProcessId,
+    waiter: Waiter,
 }
 
-impl Pending {
-    /// Files a question to a process; gives back its number, or nothing at the bound.
-    pub(crate) fn file(&self, to: ProcessId, waiter: Waiter) -> Option<u64> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut waiting = self.waiting.lock();
-        if waiting.len() >= BOUND {
+#[derive(Default)]
+struct Waiting {
+    asked: u64,
+    questions: Slab<Question>,
+}
+
+impl Waiting {
+    fn take(&mut self, number: u64, from: Option<ProcessId>) -> Option<Waiter> {
+        let place = (number % BOUND) as usize;
+        let question = self.questions.get(place)?;
+        if question.number != number || from.is_some_and(|from| from != question.to) {
             return None;
         }
-        waiting.insert(number, (to, waiter));
+        Some(self.questions.remove(place).waiter)
+    }
+}
+
+/// The questions of one process.
+#[derive(Default)]
+pub(crate) struct Pending(Mutex<Waiting>);
+
+impl Pending {
+    /// Files a question to a process; gives back its number, or nothing at the bound. No number is given twice.
+    pub(crate) fn file(&self, to: ProcessId, waiter: Waiter) -> Option<u64> {
+        let mut waiting = self.0.lock();
+        let place = waiting.questions.vacant_key() as u64;
+        if place >= BOUND {
+            return None;
+        }
+        waiting.asked += 1;
+        let number = waiting.asked * BOUND + place;
+        waiting.questions.insert(Question { number, to, waiter });
         Some(number)
     }
 
     /// Ends a question by its answer. False when nobody waits for it: it came too late, twice, or from another than was asked.
     pub(crate) fn settle(&self, number: u64, from: ProcessId, outcome: Settled<'_>) -> bool {
-        let waiter = {
-            let mut waiting = self.waiting.lock();
-            match waiting.entry(number) {
-                std::collections::hash_map::Entry::Occupied(e) if e.get().0 == from => e.remove().1,
-                _ => return false,
+        let waiter = self.0.lock().take(number, Some(from));
+        match waiter {
+            Some(waiter) => {
+                waiter(outcome);
+                true
             }
-        };
-        waiter(outcome);
-        true
+            None => false,
+        }
     }
 
     /// Forgets a question that nobody waits for any more.
     pub(crate) fn forget(&self, number: u64) {
-        self.waiting.lock().remove(&number);
+        let forgotten = self.0.lock().take(number, None);
+        // What the waiter owns is none of the lock's business.
+        drop(forgotten);
     }
 
     /// Ends the questions to processes that are gone.
@@ -67,16 +88,16 @@ impl Pending {
         outcome: impl Fn() -> Settled<'static>,
     ) {
         let failed: Vec<Waiter> = {
-            let mut waiting = self.waiting.lock();
+            let mut waiting = self.0.lock();
             let numbers: Vec<u64> = waiting
+                .questions
                 .iter()
-                .filter(|(_, (to, _))| gone(*to))
-                .map(|(n, _)| *n)
+                .filter(|(_, question)| gone(question.to))
+                .map(|(_, question)| question.number)
                 .collect();
             numbers
                 .iter()
-                .filter_map(|n| waiting.remove(n))
-                .map(|(_, waiter)| waiter)
+                .filter_map(|number| waiting.take(*number, None))
                 .collect()
         };
         for waiter in failed {
@@ -89,7 +110,7 @@ impl Pending {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
     fn an_answer_counts_once_and_only_from_whom_was_asked() {
@@ -117,7 +138,13 @@ mod tests {
             |p| p == ProcessId::Master,
             || Settled::Refused(Verdict::Dead),
         );
-        let left: Vec<_> = pending.waiting.lock().values().map(|(to, _)| *to).collect();
+        let left: Vec<_> = pending
+            .0
+            .lock()
+            .questions
+            .iter()
+            .map(|(_, question)| question.to)
+            .collect();
         assert_eq!(left, [ProcessId::CacheManager]);
     }
 }

@@ -8,12 +8,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::hub::Hub;
-use super::registry::{self, Replier};
+use super::registry;
+use super::replier::Replier;
 use super::target::{Answer, AskError, Target, Undelivered};
 use super::{Emitter, Request, To, resolve};
 use crate::bridge::pending::Settled;
 use crate::id::ProcessId;
 use crate::wire::codec;
+use crate::wire::head::Head;
 use crate::wire::message::{AskHead, Format, TypeTag, Verdict, WireMessage};
 
 impl Emitter {
@@ -110,11 +112,14 @@ fn refused(process: ProcessId, verdict: Verdict) -> AskError {
 struct Asked<'a> {
     hub: &'a Hub,
     number: u64,
+    settled: bool,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.hub.pending.forget(self.number);
+        if !self.settled {
+            self.hub.pending.forget(self.number);
+        }
     }
 }
 
@@ -126,25 +131,13 @@ async fn ask_one<R: Request>(
     wait: Duration,
     deadline: Instant,
 ) -> Result<R::Reply, AskError> {
-    let (tx, rx) = oneshot::channel::<Result<R::Reply, AskError>>();
-    let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    let answered = |rx| async move {
-        match timeout_at(deadline, rx).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(AskError::Abandoned(process)),
-            Err(_) => Err(AskError::Deadline {
-                target: process,
-                waited_ms,
-            }),
-        }
-    };
     if process == hub.me {
-        let replier = Replier::new(move |result: Result<R::Reply, Verdict>| {
-            let _ = tx.send(result.map_err(|verdict| refused(process, verdict)));
-        });
-        hub.registry.ask_local(request, hub.me, replier);
-        return answered(rx).await;
+        let (tx, rx) = oneshot::channel();
+        hub.registry.ask_local(request, hub.me, Replier::here(tx));
+        let result = answered(rx, process, wait, deadline).await?;
+        return result.map_err(|verdict| refused(process, verdict));
     }
+    let (tx, rx) = oneshot::channel::<Result<R::Reply, AskError>>();
     let waiter = Box::new(move |settled: Settled<'_>| {
         let result = match settled {
             Settled::Reply(format, payload) => {
@@ -158,7 +151,11 @@ async fn ask_one<R: Request>(
     let Some(number) = hub.pending.file(process, waiter) else {
         return Err(AskError::Overloaded(hub.me));
     };
-    let _asked = Asked { hub, number };
+    let mut asked = Asked {
+        hub,
+        number,
+        settled: false,
+    };
     let tag = TypeTag {
         id: R::KIND.id,
         fingerprint: R::KIND.fingerprint,
@@ -170,16 +167,36 @@ async fn ask_one<R: Request>(
         correlation: number,
         tag,
     };
-    let sent = hub.route(process).and_then(|link| {
-        link.push(AskHead::HEADER, |out| {
-            codec::encode_into(&head, out)?;
-            registry::write(tag.format, &request, out)
-        })
+    let sent = hub.push(process, AskHead::HEADER, |out| {
+        head.write(out);
+        registry::write(tag.format, &request, out)
     });
     if let Err(e) = sent {
         return Err(undelivered(target, e.into()));
     }
-    answered(rx).await
+    let result = answered(rx, process, wait, deadline).await;
+    asked.settled = result.is_ok();
+    result?
+}
+
+/// What comes of a question, within its time.
+async fn answered<T>(
+    answer: oneshot::Receiver<T>,
+    process: ProcessId,
+    wait: Duration,
+    deadline: Instant,
+) -> Result<T, AskError> {
+    match timeout_at(deadline, answer).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_)) => Err(AskError::Abandoned(process)),
+        Err(_) => {
+            let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            Err(AskError::Deadline {
+                target: process,
+                waited_ms,
+            })
+        }
+    }
 }
 
 fn read_reply<T: serde::de::DeserializeOwned>(format: Format, payload: &[u8]) -> Result<T, ()> {

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 
 use actix::dev::MessageResponse;
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::hub::Hub;
 use super::message::{Event, Request};
-use super::registry::Replier;
+use super::replier::Replier;
 use crate::wire::message::Verdict;
 
 /// Messages that may wait for one actor.
@@ -119,19 +119,20 @@ impl<A: HandlerActor> Batch<A> {
 }
 
 impl<A: HandlerActor> Inbox<A> {
-    /// Whether the actor takes a further message now.
-    fn refusal(&self) -> Option<Verdict> {
+    /// The queue, where the actor takes a further message now.
+    fn room(&self) -> Result<MutexGuard<'_, Queue<A>>, Verdict> {
         if !self.addr.connected() {
-            Some(Verdict::NoHandler)
-        } else if self.queue.lock().jobs.len() >= BOUND {
-            Some(Verdict::Overloaded)
+            return Err(Verdict::NoHandler);
+        }
+        let queue = self.queue.lock();
+        if queue.jobs.len() >= BOUND {
+            Err(Verdict::Overloaded)
         } else {
-            None
+            Ok(queue)
         }
     }
 
-    fn push(self: &Arc<Self>, job: Job<A>) {
-        let mut queue = self.queue.lock();
+    fn push(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue<A>>, job: Job<A>) {
         queue.jobs.push_back(job);
         if !std::mem::replace(&mut queue.woken, true) {
             drop(queue);
@@ -172,19 +173,17 @@ impl<A: HandlerActor> Binder<A> {
         let inbox = Arc::clone(&self.inbox);
         let hub = Arc::downgrade(&self.hub);
         let hear = move |event: E, _| {
-            if inbox.refusal().is_some() {
+            let Ok(queue) = inbox.room() else {
                 if let Some(hub) = hub.upgrade() {
-                    hub.registry
-                        .counters
-                        .dropped
-                        .fetch_add(1, Ordering::Relaxed);
+                    hub.counters().dropped.fetch_add(1, Ordering::Relaxed);
                 }
                 return;
-            }
-            inbox.push(Box::new(|actor, ctx| {
+            };
+            let job = Box::new(|actor: &mut A, ctx: &mut Context<A>| {
                 let response = <A as Handler<E>>::handle(actor, event, ctx);
                 response.handle(ctx, None);
-            }));
+            });
+            inbox.push(queue, job);
         };
         self.hub.registry.listen::<E>(false, Arc::new(hear));
     }
@@ -196,11 +195,11 @@ impl<A: HandlerActor> Binder<A> {
     {
         let inbox = Arc::clone(&self.inbox);
         let answer = move |request: R, _, replier: Replier<R::Reply>| {
-            if let Some(verdict) = inbox.refusal() {
-                replier.reply(Err(verdict));
-                return;
-            }
-            inbox.push(Box::new(|actor, ctx| {
+            let queue = match inbox.room() {
+                Ok(queue) => queue,
+                Err(verdict) => return replier.reply(Err(verdict)),
+            };
+            let job = Box::new(|actor: &mut A, ctx: &mut Context<A>| {
                 let (tx, mut rx) = oneshot::channel();
                 let response = <A as Handler<R>>::handle(actor, request, ctx);
                 response.handle(ctx, Some(tx));
@@ -212,7 +211,8 @@ impl<A: HandlerActor> Binder<A> {
                         });
                     }
                 }
-            }));
+            });
+            inbox.push(queue, job);
         };
         self.hub.registry.answer::<R>(Arc::new(answer));
     }

@@ -1,20 +1,22 @@
 //! Where messages of one process come together: what arrives is delivered here or sent on, what is emitted finds its link.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use tracing::debug;
 
-use super::registry::{Counters, Registry, RemoteAnswer};
+use super::registry::{Counters, Registry};
+use super::replier::{Answers, WayBack, WriteReply};
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::{Outbox, Refusal};
 use crate::bridge::pending::{Pending, Settled};
 use crate::id::ProcessId;
 use crate::protocol::Roster;
-use crate::wire::codec::{self, CodecError};
+use crate::wire::codec::CodecError;
 use crate::wire::frame::Header;
+use crate::wire::head::{Head, NoHead};
 use crate::wire::message::{
     AnswerHead, AskHead, Destination, EventHead, Format, Verdict, WireMessage,
 };
@@ -24,7 +26,7 @@ pub(crate) enum Routes {
     /// There are no others.
     Alone,
     /// The master: a link to each.
-    Master(RwLock<HashMap<ProcessId, Arc<Outbox>>>),
+    Master(RwLock<BTreeMap<ProcessId, Arc<Outbox>>>),
     /// Any other: one link, to the master.
     Member(Arc<Outbox>),
 }
@@ -36,6 +38,8 @@ pub(crate) struct Hub {
     pub(crate) pending: Pending,
     pub(crate) routes: Routes,
     roster: RwLock<Arc<Roster>>,
+    /// The roster's word on builds, for every message to read.
+    mixed_builds: AtomicBool,
 }
 
 impl Hub {
@@ -46,6 +50,7 @@ impl Hub {
             pending: Pending::default(),
             routes,
             roster: RwLock::default(),
+            mixed_builds: AtomicBool::new(false),
         })
     }
 
@@ -55,6 +60,8 @@ impl Hub {
 
     /// Takes a new roster; questions to processes that it no longer names end as dead.
     pub(crate) fn set_roster(&self, roster: Roster) {
+        self.mixed_builds
+            .store(roster.mixed_builds, Ordering::Relaxed);
         let roster = Arc::new(roster);
         *self.roster.write() = Arc::clone(&roster);
         self.pending
@@ -67,6 +74,23 @@ impl Hub {
             Routes::Alone => Err(Refusal::Closed),
             Routes::Member(uplink) => Ok(Arc::clone(uplink)),
             Routes::Master(links) => links.read().get(&to).cloned().ok_or(Refusal::Closed),
+        }
+    }
+
+    /// Appends a message to the link that leads to a process.
+    pub(crate) fn push(
+        &self,
+        to: ProcessId,
+        header: Header,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<(), Refusal> {
+        match &self.routes {
+            Routes::Alone => Err(Refusal::Closed),
+            Routes::Member(uplink) => uplink.push(header, write),
+            Routes::Master(links) => match links.read().get(&to) {
+                Some(link) => link.push(header, write),
+                None => Err(Refusal::Closed),
+            },
         }
     }
 
@@ -147,11 +171,9 @@ impl Hub {
 
     fn ask(self: &Arc<Self>, head: &AskHead, header: Header, body: &[u8], payload: &[u8]) {
         if head.to != self.me {
-            let sent = self.route(head.to).and_then(|link| {
-                link.push(header, |out| {
-                    out.extend_from_slice(body);
-                    Ok(())
-                })
+            let sent = self.push(head.to, header, |out| {
+                out.extend_from_slice(body);
+                Ok(())
             });
             if let Err(e) = sent {
                 let verdict = match e {
@@ -169,30 +191,24 @@ impl Hub {
             }
             return;
         }
-        let (hub, to, correlation) = (Arc::clone(self), head.from, head.correlation);
-        let answer: RemoteAnswer = Box::new(move |verdict, format, write| {
-            let head = AnswerHead {
-                from: hub.me,
-                to,
-                correlation,
-                verdict,
-                format,
-            };
-            hub.send_answer(head, write);
-        });
-        self.registry.ask(head.from, head.tag, payload, answer);
+        let answer = AnswerHead {
+            from: self.me,
+            to: head.from,
+            correlation: head.correlation,
+            verdict: Verdict::Abandoned,
+            format: head.tag.format,
+        };
+        let way = WayBack {
+            answers: Arc::clone(self) as Arc<dyn Answers>,
+            head: answer,
+        };
+        self.registry.ask(head.from, head.tag, payload, way);
     }
 
-    fn send_answer(
-        &self,
-        head: AnswerHead,
-        write: &dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>,
-    ) {
-        let sent = self.route(head.to).and_then(|link| {
-            link.push(AnswerHead::HEADER, |out| {
-                codec::encode_into(&head, out)?;
-                write(out)
-            })
+    fn send_answer(&self, head: AnswerHead, write: &WriteReply<'_>) {
+        let sent = self.push(head.to, AnswerHead::HEADER, |out| {
+            head.write(out);
+            write(out)
         });
         match sent {
             Ok(()) => {}
@@ -253,10 +269,17 @@ impl Hub {
     }
 }
 
-fn read_head<T: WireMessage>(body: &[u8]) -> Result<(T, &[u8]), Closed> {
-    codec::decode_head(body).map_err(|source| Closed::Message {
-        kind: T::HEADER.kind,
-        source,
+impl Answers for Hub {
+    fn send(&self, head: AnswerHead, write: &WriteReply<'_>) {
+        self.send_answer(head, write);
+    }
+}
+
+fn read_head<T: Head>(body: &[u8]) -> Result<(T, &[u8]), Closed> {
+    let kind = T::HEADER.kind;
+    T::read(body).map_err(|NoHead| Closed::Message {
+        kind,
+        source: CodecError::Head,
     })
 }
 

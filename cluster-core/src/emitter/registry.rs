@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::message::{Event, Kind, Request};
+use super::replier::{Replier, WayBack};
 use crate::id::ProcessId;
 use crate::wire::codec;
 use crate::wire::message::{Format, TypeTag, Verdict};
@@ -48,31 +49,6 @@ pub(crate) type OnEvent<E> = Arc<dyn Fn(E, ProcessId) + Send + Sync>;
 pub(crate) type OnRequest<R> =
     Arc<dyn Fn(R, ProcessId, Replier<<R as Request>::Reply>) + Send + Sync>;
 
-/// Takes the one answer to a question; dropped without, the question is answered as abandoned.
-pub(crate) struct Replier<T>(Option<SendReply<T>>);
-
-type SendReply<T> = Box<dyn FnOnce(Result<T, Verdict>) + Send>;
-
-impl<T> Replier<T> {
-    pub(crate) fn new(send: impl FnOnce(Result<T, Verdict>) + Send + 'static) -> Self {
-        Replier(Some(Box::new(send)))
-    }
-
-    pub(crate) fn reply(mut self, result: Result<T, Verdict>) {
-        if let Some(send) = self.0.take() {
-            send(result);
-        }
-    }
-}
-
-impl<T> Drop for Replier<T> {
-    fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
-            send(Err(Verdict::Abandoned));
-        }
-    }
-}
-
 struct Listener<E> {
     number: u64,
     /// Set when it is to hear one event only; taken by the first.
@@ -80,13 +56,27 @@ struct Listener<E> {
     call: OnEvent<E>,
 }
 
+/// What became of a delivery.
+struct Delivery {
+    heard: usize,
+    /// A listener that was to hear one event only has heard it.
+    spent: bool,
+}
+
+/// The listeners of one kind of event. Never changed, but replaced: who delivers holds no lock while it calls them.
 trait AnyEvent: Any + Send + Sync {
     fn kind(&self) -> Kind;
     /// Reads and delivers; the error is that it cannot be read.
-    fn deliver(&self, from: ProcessId, tag: TypeTag, payload: &[u8]) -> Result<usize, Unreadable>;
-    fn remove(&self, number: u64);
-    fn clear(&self);
-    fn reported(&self) -> &AtomicBool;
+    fn deliver(
+        &self,
+        from: ProcessId,
+        tag: TypeTag,
+        payload: &[u8],
+    ) -> Result<Delivery, Unreadable>;
+    /// The same without some listeners, by number and by whether they are spent.
+    fn without(&self, gone: &dyn Fn(u64, bool) -> bool) -> Arc<dyn AnyEvent>;
+    /// Whether this is the first time that one cannot be read.
+    fn first_unreadable(&self) -> bool;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -110,42 +100,47 @@ fn read<T: DeserializeOwned>(kind: Kind, tag: TypeTag, payload: &[u8]) -> Result
 }
 
 struct Listeners<E> {
-    list: RwLock<Arc<Vec<Arc<Listener<E>>>>>,
-    reported: AtomicBool,
+    list: Vec<Arc<Listener<E>>>,
+    reported: Arc<AtomicBool>,
 }
 
 impl<E: Event> Listeners<E> {
-    fn call(&self, event: E, from: ProcessId) -> usize {
-        let list = Arc::clone(&self.list.read());
-        let mut heard = 0;
-        let mut spent = false;
+    fn none() -> Self {
+        Listeners {
+            list: Vec::new(),
+            reported: Arc::default(),
+        }
+    }
+
+    fn with(&self, listener: Listener<E>) -> Self {
+        let mut list = self.list.clone();
+        list.push(Arc::new(listener));
+        Listeners {
+            list,
+            reported: Arc::clone(&self.reported),
+        }
+    }
+
+    fn call(&self, event: E, from: ProcessId) -> Delivery {
+        let mut delivery = Delivery {
+            heard: 0,
+            spent: false,
+        };
         let mut event = Some(event);
-        for (i, listener) in list.iter().enumerate() {
+        for (i, listener) in self.list.iter().enumerate() {
             if let Some(once) = &listener.once {
                 if once.swap(true, Ordering::Relaxed) {
                     continue;
                 }
-                spent = true;
+                delivery.spent = true;
             }
-            let last = i + 1 == list.len();
+            let last = i + 1 == self.list.len();
             if let Some(event) = if last { event.take() } else { event.clone() } {
                 (listener.call)(event, from);
-                heard += 1;
+                delivery.heard += 1;
             }
         }
-        if spent {
-            self.retain(|l| !l.once.as_ref().is_some_and(|o| o.load(Ordering::Relaxed)));
-        }
-        heard
-    }
-
-    fn retain(&self, keep: impl Fn(&Listener<E>) -> bool) {
-        let mut list = self.list.write();
-        let kept = Arc::new(list.iter().filter(|l| keep(l)).cloned().collect());
-        let old = std::mem::replace(&mut *list, kept);
-        drop(list);
-        // Outside of the lock: what a listener owns may come back here when it is dropped.
-        drop(old);
+        delivery
     }
 }
 
@@ -153,17 +148,25 @@ impl<E: Event> AnyEvent for Listeners<E> {
     fn kind(&self) -> Kind {
         E::KIND
     }
-    fn deliver(&self, from: ProcessId, tag: TypeTag, payload: &[u8]) -> Result<usize, Unreadable> {
+    fn deliver(
+        &self,
+        from: ProcessId,
+        tag: TypeTag,
+        payload: &[u8],
+    ) -> Result<Delivery, Unreadable> {
         Ok(self.call(read(E::KIND, tag, payload)?, from))
     }
-    fn remove(&self, number: u64) {
-        self.retain(|l| l.number != number);
+    fn without(&self, gone: &dyn Fn(u64, bool) -> bool) -> Arc<dyn AnyEvent> {
+        let spent = |l: &Listener<E>| l.once.as_ref().is_some_and(|o| o.load(Ordering::Relaxed));
+        let stays = |l: &&Arc<Listener<E>>| !gone(l.number, spent(l));
+        let list = self.list.iter().filter(stays).cloned().collect();
+        Arc::new(Listeners {
+            list,
+            reported: Arc::clone(&self.reported),
+        })
     }
-    fn clear(&self) {
-        self.retain(|_| false);
-    }
-    fn reported(&self) -> &AtomicBool {
-        &self.reported
+    fn first_unreadable(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -176,16 +179,17 @@ trait AnyRequest: Any + Send + Sync {
         from: ProcessId,
         tag: TypeTag,
         payload: &[u8],
-        answer: RemoteAnswer,
+        way: WayBack,
     ) -> Result<(), Unreadable>;
+    /// Its name, the first time that one cannot be read.
+    fn first_unreadable(&self) -> Option<&'static str>;
     fn as_any(&self) -> &dyn Any;
 }
 
-/// Sends an answer on its way to another process: `write` appends the reply in the format that the question came in.
-pub(crate) type RemoteAnswer = Box<dyn FnOnce(Verdict, Format, &WriteReply<'_>) + Send>;
-pub(crate) type WriteReply<'a> = dyn Fn(&mut Vec<u8>) -> Result<(), codec::CodecError> + 'a;
-
-struct Answerer<R: Request>(OnRequest<R>);
+struct Answerer<R: Request> {
+    call: OnRequest<R>,
+    reported: AtomicBool,
+}
 
 impl<R: Request> AnyRequest for Answerer<R> {
     fn ask(
@@ -193,22 +197,20 @@ impl<R: Request> AnyRequest for Answerer<R> {
         from: ProcessId,
         tag: TypeTag,
         payload: &[u8],
-        answer: RemoteAnswer,
+        way: WayBack,
     ) -> Result<(), Unreadable> {
         let request: R = match read(R::KIND, tag, payload) {
             Ok(request) => request,
             Err(e) => {
-                answer(Verdict::Undecodable, tag.format, &|_| Ok(()));
+                way.refuse(Verdict::Undecodable);
                 return Err(e);
             }
         };
-        let format = tag.format;
-        let replier = Replier::new(move |result: Result<R::Reply, Verdict>| match result {
-            Ok(reply) => answer(Verdict::Answered, format, &|out| write(format, &reply, out)),
-            Err(verdict) => answer(verdict, format, &|_| Ok(())),
-        });
-        (self.0)(request, from, replier);
+        (self.call)(request, from, Replier::there(way));
         Ok(())
+    }
+    fn first_unreadable(&self) -> Option<&'static str> {
+        (!self.reported.swap(true, Ordering::Relaxed)).then_some(R::KIND.name)
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -251,46 +253,46 @@ impl Registry {
             call,
         };
         let mut events = self.events.write();
-        let entry = events.entry(E::KIND.id).or_insert_with(|| {
-            let listeners: Listeners<E> = Listeners {
-                list: RwLock::default(),
-                reported: AtomicBool::new(false),
-            };
-            Arc::new(listeners)
-        });
-        let Some(listeners) = entry.as_any().downcast_ref::<Listeners<E>>() else {
-            panic!(
-                "two event types are named {:?}: give one of them another name with #[event(name = \"..\")]",
-                E::KIND.name
-            );
+        let longer = match events.get(&E::KIND.id) {
+            None => Listeners::none().with(listener),
+            Some(entry) => match entry.as_any().downcast_ref::<Listeners<E>>() {
+                Some(listeners) => listeners.with(listener),
+                None => panic!(
+                    "two event types are named {:?}: give one of them another name with #[event(name = \"..\")]",
+                    E::KIND.name
+                ),
+            },
         };
-        let mut list = listeners.list.write();
-        let mut longer: Vec<_> = list.iter().cloned().collect();
-        longer.push(Arc::new(listener));
-        *list = Arc::new(longer);
+        events.insert(E::KIND.id, Arc::new(longer));
         number
     }
 
     pub(crate) fn unlisten(&self, id: u64, number: u64) {
-        let entry = self.events.read().get(&id).cloned();
-        if let Some(entry) = entry {
-            entry.remove(number);
-        }
+        self.remove(id, |other, _| other == number);
     }
 
     pub(crate) fn unlisten_all(&self, id: u64) {
-        let entry = self.events.read().get(&id).cloned();
-        if let Some(entry) = entry {
-            entry.clear();
-        }
+        self.remove(id, |_, _| true);
+    }
+
+    fn remove(&self, id: u64, gone: impl Fn(u64, bool) -> bool) {
+        let mut events = self.events.write();
+        let before = events.get_mut(&id).map(|entry| {
+            let fewer = entry.without(&gone);
+            std::mem::replace(entry, fewer)
+        });
+        // What a listener owns may itself unlisten when it is dropped: not under the lock.
+        drop(events);
+        drop(before);
     }
 
     /// Sets who answers a kind of request; a later one replaces an earlier one.
     pub(crate) fn answer<R: Request>(&self, call: OnRequest<R>) {
-        let replaced = self
-            .requests
-            .write()
-            .insert(R::KIND.id, Arc::new(Answerer(call)));
+        let answerer = Answerer {
+            call,
+            reported: AtomicBool::new(false),
+        };
+        let replaced = self.requests.write().insert(R::KIND.id, Arc::new(answerer));
         // Outside of the lock, as for listeners.
         drop(replaced);
     }
@@ -301,8 +303,10 @@ impl Registry {
         let listeners = entry
             .as_ref()
             .and_then(|e| e.as_any().downcast_ref::<Listeners<E>>());
-        let heard = listeners.map_or(0, |l| l.call(event, from));
-        self.count(heard);
+        match listeners {
+            Some(listeners) => self.note(E::KIND.id, &listeners.call(event, from)),
+            None => self.count(0),
+        }
     }
 
     /// Delivers an event that has come from another process.
@@ -313,13 +317,20 @@ impl Registry {
             return;
         };
         match entry.deliver(from, tag, payload) {
-            Ok(heard) => self.count(heard),
+            Ok(delivery) => self.note(tag.id, &delivery),
             Err(e) => {
                 self.counters.undecodable.fetch_add(1, Ordering::Relaxed);
-                if !entry.reported().swap(true, Ordering::Relaxed) {
+                if entry.first_unreadable() {
                     warn!(event = entry.kind().name, %from, error = %e, "an event cannot be read; further ones of its kind are only counted");
                 }
             }
+        }
+    }
+
+    fn note(&self, id: u64, delivery: &Delivery) {
+        self.count(delivery.heard);
+        if delivery.spent {
+            self.remove(id, |_, spent| spent);
         }
     }
 
@@ -335,21 +346,23 @@ impl Registry {
             .as_ref()
             .and_then(|e| e.as_any().downcast_ref::<Answerer<R>>())
         {
-            Some(answerer) => (answerer.0)(request, from, replier),
+            Some(answerer) => (answerer.call)(request, from, replier),
             None => replier.reply(Err(Verdict::NoHandler)),
         }
     }
 
     /// Hands a question that has come from another process to its answerer.
-    pub(crate) fn ask(&self, from: ProcessId, tag: TypeTag, payload: &[u8], answer: RemoteAnswer) {
+    pub(crate) fn ask(&self, from: ProcessId, tag: TypeTag, payload: &[u8], way: WayBack) {
         let entry = self.requests.read().get(&tag.id).cloned();
         let Some(entry) = entry else {
-            answer(Verdict::NoHandler, tag.format, &|_| Ok(()));
+            way.refuse(Verdict::NoHandler);
             return;
         };
-        if let Err(e) = entry.ask(from, tag, payload, answer) {
+        if let Err(e) = entry.ask(from, tag, payload, way) {
             self.counters.undecodable.fetch_add(1, Ordering::Relaxed);
-            warn!(%from, error = %e, "a request cannot be read");
+            if let Some(request) = entry.first_unreadable() {
+                warn!(request, %from, error = %e, "a request cannot be read; further ones of its kind are only counted");
+            }
         }
     }
 

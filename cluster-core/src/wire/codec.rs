@@ -22,6 +22,9 @@ pub enum CodecError {
     /// The bytes are no value of the type.
     #[error("the bytes are no value of this type: {0}")]
     Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The message does not begin with a head of its kind.
+    #[error("its head cannot be read")]
+    Head,
     /// The bytes hold more than the value.
     #[error("{0} bytes are left over after the value")]
     Trailing(usize),

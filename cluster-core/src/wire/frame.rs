@@ -46,8 +46,8 @@ pub enum FrameError {
     #[error("a frame has unknown flags {0:#04x}")]
     Flags(u8),
     /// The chunks of a message add up to more than a message may hold.
-    #[error("a message exceeds {LIMIT} bytes")]
-    MessageTooLong,
+    #[error("a message exceeds {0} bytes")]
+    MessageTooLong(usize),
     /// A chunk does not continue the message under way.
     #[error("a chunk does not belong to the message under way")]
     Interleaved,
@@ -161,9 +161,10 @@ pub(crate) fn cut(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError
     )))
 }
 
-/// Puts the chunks of the data lane together again. Holds only what has really come, 16 MiB at most.
-#[derive(Debug, Default)]
+/// Puts the chunks of the data lane together again. Holds only what has really come, and no more than its limit.
+#[derive(Debug)]
 pub(crate) struct Assembler {
+    limit: usize,
     under_way: Option<Header>,
     body: Vec<u8>,
 }
@@ -171,7 +172,27 @@ pub(crate) struct Assembler {
 /// What is kept of a large buffer after its message has been handed on.
 const KEPT: usize = 256 * 1024;
 
+impl Default for Assembler {
+    fn default() -> Self {
+        Assembler::new(LIMIT)
+    }
+}
+
 impl Assembler {
+    /// An assembler of messages of up to so many bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Assembler {
+            limit,
+            under_way: None,
+            body: Vec::new(),
+        }
+    }
+
+    /// Whether a part of a message has come, and not its end.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// Takes a frame; hands the message to `deliver` when this frame ends one.
     #[inline]
     pub(crate) fn push<T>(
@@ -187,8 +208,8 @@ impl Assembler {
             Some(header) if header != frame.header => return Err(FrameError::Interleaved),
             _ => self.under_way = Some(frame.header),
         }
-        if self.body.len() + frame.payload.len() > LIMIT {
-            return Err(FrameError::MessageTooLong);
+        if self.body.len() + frame.payload.len() > self.limit {
+            return Err(FrameError::MessageTooLong(self.limit));
         }
         self.body.extend_from_slice(frame.payload);
         if frame.more {
@@ -297,7 +318,7 @@ mod tests {
         chunk[7] = MORE;
         chunk.resize(HEADER + CHUNK, 1);
         let bytes = chunk.repeat(LIMIT / CHUNK + 1);
-        assert_eq!(read(&bytes, CHUNK), Err(FrameError::MessageTooLong));
+        assert_eq!(read(&bytes, CHUNK), Err(FrameError::MessageTooLong(LIMIT)));
     }
 
     proptest! {
