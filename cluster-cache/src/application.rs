@@ -6,6 +6,7 @@ use actix::{Actor, Addr};
 use cluster_core::{Application, Beat, Cluster, Means, Serving, StartFailure};
 
 use crate::manager::CacheManager;
+use crate::protocol::Meta;
 
 type Ready<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
 
@@ -22,6 +23,11 @@ impl Application for CacheApplication {
         Box::pin(async move {
             let manager = CacheManager::new().start();
             cluster.bind(manager.clone());
+            let asked = manager.clone();
+            cluster.status().register("cache", move || {
+                let asked = asked.clone();
+                async move { asked.send(Meta {}).await.ok() }
+            });
             Ok(Box::new(Served { _manager: manager }) as Box<dyn Serving>)
         })
     }

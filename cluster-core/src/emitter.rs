@@ -362,6 +362,7 @@ pub(crate) fn resolve(hub: &Hub, target: Target) -> Result<Option<ProcessId>, Un
     let process = match target {
         Target::Myself => return Ok(Some(hub.me)),
         Target::Master => return Ok(Some(ProcessId::Master)),
+        Target::CacheManager if hub.roster().cache_in_master => ProcessId::Master,
         Target::CacheManager => ProcessId::CacheManager,
         Target::Workers => return Ok(None),
         Target::Worker(number) => {

@@ -165,6 +165,8 @@ pub(crate) struct Roster {
     pub(crate) others: Vec<(WorkerId, u32)>,
     /// Whether a cache manager is linked.
     pub(crate) cache_manager: bool,
+    /// The cache manager is an actor of the master, and has no process of its own.
+    pub(crate) cache_in_master: bool,
     /// Processes of different builds are linked: payloads are to be self-describing.
     pub(crate) mixed_builds: bool,
 }
@@ -397,9 +399,10 @@ mod tests {
             active: vec![(WorkerId(1), 10)],
             others: vec![],
             cache_manager: true,
+            cache_in_master: false,
             mixed_builds: false,
         };
-        golden(9, roster, &[1, 1, 10, 0, 1, 0]);
+        golden(9, roster, &[1, 1, 10, 0, 1, 0, 0]);
         golden(
             10,
             Operate {

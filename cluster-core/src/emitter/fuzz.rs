@@ -45,6 +45,7 @@ fn process(me: ProcessId) -> Emitter {
     hub.set_roster(Roster {
         active: vec![(WorkerId(1), 10), (WorkerId(2), 20)],
         cache_manager: true,
+        cache_in_master: false,
         ..Roster::default()
     });
     hub.registry

@@ -10,6 +10,7 @@ use super::proxy_state::State;
 use crate::emitter::hub::Routes;
 use crate::id::ProcessId;
 use crate::node::{ClusterState, NodeState, ProcessState, QueueEntry, WorkerState};
+use crate::options::CacheMode;
 use crate::protocol::Roster;
 use crate::wire::codec;
 use crate::wire::message::WireMessage;
@@ -60,6 +61,8 @@ impl Master {
             }
             roster.mixed_builds |= worker.build != self.cluster.build();
         }
+        let cache = &self.cluster.options().cache;
+        roster.cache_in_master = cache.enable && cache.mode == CacheMode::Master;
         if let Some(cache) = &self.cache {
             roster.cache_manager = cache.is_linked();
             roster.mixed_builds |= cache.is_linked() && cache.build() != self.cluster.build();

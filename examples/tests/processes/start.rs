@@ -224,3 +224,33 @@ fn the_cluster_offers_statuses_of_its_own() {
     assert_eq!(cluster.ask("/status/deathQueue").status, 200);
     cluster.stop();
 }
+
+#[test]
+fn the_cache_manager_answers_from_its_own_process_or_from_the_master() {
+    let pid_of_cache = |cluster: &crate::support::Cluster| {
+        let entries = cluster.ask("/status/cache").json();
+        let pids: Vec<_> = entries
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["status"]["pid"].as_u64().unwrap())
+            .collect();
+        assert_eq!(pids.len(), 1, "{entries}");
+        u32::try_from(pids[0]).unwrap()
+    };
+    let cluster = Setup::hello().start();
+    let state = cluster.ask("/status").json();
+    let manager = state["cache_manager"]["pid"].as_u64().unwrap();
+    assert_eq!(u64::from(pid_of_cache(&cluster)), manager);
+    assert_ne!(pid_of_cache(&cluster), cluster.master());
+    cluster.stop();
+
+    let cluster = Setup::hello().flag("--cache.mode", "master").start();
+    assert!(cluster.ask("/status").json()["cache_manager"].is_null());
+    assert_eq!(pid_of_cache(&cluster), cluster.master());
+    cluster.stop();
+
+    let cluster = Setup::hello().switch("--cache.enable=false").start();
+    assert_eq!(cluster.ask("/status/cache").status, 404);
+    cluster.stop();
+}

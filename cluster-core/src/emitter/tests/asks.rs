@@ -23,6 +23,24 @@ fn hold(emitter: &Emitter) -> (mpsc::UnboundedReceiver<()>, oneshot::Sender<()>)
 }
 
 #[actix_rt::test]
+async fn a_cache_manager_within_the_master_is_asked_there() {
+    let master = master(&[1]);
+    let worker = link(&master, ONE, &[1]).worker;
+    master.answer(|Double(number): Double, _| async move { number * 2 });
+    let unknown = soon(worker.ask(Target::CacheManager, Double(4))).await;
+    assert!(
+        matches!(unknown, Err(AskError::Undelivered { .. })),
+        "{unknown:?}"
+    );
+    worker.hub.set_roster(Roster {
+        cache_in_master: true,
+        ..roster(&[1])
+    });
+    let known = soon(worker.ask(Target::CacheManager, Double(4))).await;
+    assert_eq!(known.unwrap(), 8);
+}
+
+#[actix_rt::test]
 async fn each_target_answers_for_itself() {
     let master = master(&[1, 2]);
     let (first, second) = (link(&master, ONE, &[1, 2]), link(&master, TWO, &[1, 2]));
