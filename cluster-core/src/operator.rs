@@ -17,7 +17,6 @@ mod inbox;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -87,7 +86,7 @@ pub enum OperatorError {
 /// A link to the master of a running cluster.
 #[derive(Debug)]
 pub struct Operator {
-    stream: Arc<UnixStream>,
+    stream: UnixStream,
     inbox: Inbox,
     next: u64,
     master: u32,

@@ -24,7 +24,7 @@ const OPERATORS: u16 = 64;
 /// A process that has introduced itself and waits to be let in.
 pub(crate) struct Arrival {
     pub(crate) hello: Hello,
-    pub(crate) stream: Arc<UnixStream>,
+    pub(crate) stream: UnixStream,
     /// An operator's place among the others, to be kept for as long as it is linked.
     pub(crate) place: Option<OwnedSemaphorePermit>,
 }
@@ -48,7 +48,7 @@ pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arriva
                 Ok((hello, place)) => {
                     let arrival = Arrival {
                         hello,
-                        stream: Arc::new(stream),
+                        stream,
                         place,
                     };
                     if arrivals.send(arrival).await.is_err() {

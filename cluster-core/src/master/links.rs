@@ -17,6 +17,7 @@ use crate::emitter::hub::Hub;
 use crate::id::ProcessId;
 use crate::node::Cluster;
 use crate::protocol::{Hello, OPERATION_LIMIT, Operate, PROTOCOL, Refused, Report, Welcome};
+use crate::sys::stream::Stream;
 use crate::wire::codec;
 use crate::wire::frame::Header;
 use crate::wire::message::WireMessage;
@@ -62,6 +63,13 @@ pub(crate) fn admit(
             debug!(%process, error = %e, "a link ended in its handshake");
             return;
         }
+        let stream = match Stream::new(stream) {
+            Ok(stream) => Arc::new(stream),
+            Err(e) => {
+                warn!(%process, error = %e, "a link cannot be watched");
+                return;
+            }
+        };
         let hub = Arc::clone(&cluster.emitter().hub);
         let outbox = Arc::new(Outbox::new());
         outbox.open(Arc::clone(&stream));
@@ -135,7 +143,14 @@ pub(crate) fn admit_operator(arrival: Arrival, process: ProcessId, cluster: Clus
     });
 }
 
-async fn run_operator(process: ProcessId, pid: u32, stream: Arc<UnixStream>, cluster: Cluster) {
+async fn run_operator(process: ProcessId, pid: u32, stream: UnixStream, cluster: Cluster) {
+    let stream = match Stream::new(stream) {
+        Ok(stream) => Arc::new(stream),
+        Err(e) => {
+            warn!(%process, pid, error = %e, "a link cannot be watched");
+            return;
+        }
+    };
     let outbox = Arc::new(Outbox::new());
     outbox.open(Arc::clone(&stream));
     let places = operators::places();
