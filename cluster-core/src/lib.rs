@@ -106,3 +106,27 @@ pub mod __private {
 pub mod __fuzz {
     pub use crate::emitter::fuzz::frames;
 }
+
+/// The codec alone, for what the bench measures the bridge against.
+#[doc(hidden)]
+pub mod __bench {
+    use crate::wire::codec::{self, CodecError};
+
+    /// Appends a value to a buffer.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub fn encode<T: serde::Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        codec::encode_into(value, out)
+    }
+
+    /// Reads a value that fills the bytes.
+    ///
+    /// # Errors
+    ///
+    /// Why they are none.
+    pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+        codec::decode(bytes)
+    }
+}

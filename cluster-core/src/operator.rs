@@ -17,7 +17,6 @@ mod inbox;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -30,8 +29,10 @@ use crate::bridge::handshake::{self, HandshakeError, PATIENCE};
 use crate::bridge::link::Closed;
 use crate::id::{Generation, Role};
 use crate::node::ProgressNote;
-use crate::protocol::{Hello, Operate, Operation, OperationError, PROTOCOL, Refused};
-use crate::wire::codec::{self, LIMIT};
+use crate::protocol::{
+    Hello, OPERATION_LIMIT, Operate, Operation, OperationError, PROTOCOL, Refused,
+};
+use crate::wire::codec;
 use inbox::{Inbox, Word};
 
 /// How long an operator waits for an answer, or for a sign of life during what takes long, unless it is told otherwise.
@@ -75,7 +76,7 @@ pub enum OperatorError {
     #[error("the master's answer is no JSON")]
     Garbled(#[source] serde_json::Error),
     /// The operation is larger than a message may be.
-    #[error("an operation of {length} bytes (allowed: up to {LIMIT})")]
+    #[error("an operation of {length} bytes (allowed: up to {OPERATION_LIMIT})")]
     TooLarge {
         /// Its length.
         length: usize,
@@ -85,7 +86,7 @@ pub enum OperatorError {
 /// A link to the master of a running cluster.
 #[derive(Debug)]
 pub struct Operator {
-    stream: Arc<UnixStream>,
+    stream: UnixStream,
     inbox: Inbox,
     next: u64,
     master: u32,
@@ -210,7 +211,7 @@ impl Operator {
         let operate = Operate { number, operation };
         let mut bytes = Vec::new();
         // Strings and numbers, which bincode always writes.
-        if codec::encode_into(&operate, &mut bytes).is_err() || bytes.len() > LIMIT {
+        if codec::encode_into(&operate, &mut bytes).is_err() || bytes.len() > OPERATION_LIMIT {
             return Err(OperatorError::TooLarge {
                 length: bytes.len(),
             });

@@ -14,6 +14,9 @@ pub(crate) const PROTOCOL: u16 = 1;
 /// The oldest version that it still understands.
 pub(crate) const OLDEST: u16 = 1;
 
+/// The longest message that an operator may send, in bytes: what operators are for is small.
+pub(crate) const OPERATION_LIMIT: usize = 1024 * 1024;
+
 /// The first frame of a link, from the side that connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
@@ -59,6 +62,12 @@ pub enum Refused {
     /// The cluster is stopping.
     #[error("the cluster is stopping")]
     Stopping,
+    /// Too many operators are linked.
+    #[error("{most} operators are linked already (allowed: up to {most})")]
+    Crowded {
+        /// How many may be.
+        most: u16,
+    },
 }
 wire_message!(Refused, kind 3, version 1, Control);
 
@@ -366,6 +375,7 @@ mod tests {
         golden(2, welcome, &[1, 1, b'b', 8, 1, 2]);
         golden(3, Refused::Protocol { theirs: 7 }, &[0, 7]);
         golden(3, Refused::Stopping, &[3]);
+        golden(3, Refused::Crowded { most: 9 }, &[4, 9]);
         golden(4, Command::Retire { within_ms: 5 }, &[0, 5]);
         golden(4, Command::Abort, &[3]);
         golden(

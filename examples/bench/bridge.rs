@@ -4,6 +4,8 @@
 //! the median time of a question in µs, one at a time; `flight` questions per second, 64 under way; `up` and `down` events
 //! per second, from worker to master and back. `/run?work=count&events=N` tells the master so many.
 
+mod payload;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,36 +15,13 @@ use actix_web::{App, HttpResponse, get, rt};
 use cluster_web::prelude::*;
 use cluster_web::{AskError, EmitError, ProcessId};
 use futures_util::future::join_all;
+use payload::Payload;
 use serde_json::json;
 
 /// Questions under way at once.
 const FLIGHT: usize = 64;
 /// How long the other side may take to work off what was sent.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A number of nine bytes on the wire, so that every message is as long as the other.
-const FIRST: u64 = 1 << 40;
-
-/// 128 bytes on the wire.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Payload {
-    number: u64,
-    name: String,
-    text: String,
-}
-
-impl Payload {
-    fn new(number: u64) -> Self {
-        const NAME: &str = "a name of thirty-two characters!";
-        const TEXT: &str =
-            "and a text of eighty-five, so that nine bytes, a name and a text make up 128 in all..";
-        Payload {
-            number: FIRST + number,
-            name: NAME.to_owned(),
-            text: TEXT.to_owned(),
-        }
-    }
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize, Event)]
 struct Tick(Payload);
 
@@ -102,7 +81,7 @@ async fn one(cluster: web::Data<Cluster>) -> actix_web::Result<String> {
         .emitter()
         .ask(Target::Master, Echo(Payload::new(1)))
         .await;
-    Ok(reply.map_err(ErrorBadGateway)?.name)
+    Ok(reply.map_err(ErrorBadGateway)?.text)
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,11 @@
-//! What the bridge is measured against: frames of the same lengths over a Unix socket between two processes, framed by
-//! hand, with nothing around them; each side on one thread of tokio.
+//! What the bridge is measured against: the same values in frames of the same lengths over a Unix socket between two
+//! processes, written by the same codec and framed by hand, with nothing around them; each side on one thread of tokio.
 //!
 //! `bench-bridge-reference --port P` answers the same requests as `bench-bridge`. For each run it starts itself once
-//! more, as the far side, with the socket as its standard input. It is no example to follow.
+//! more, as the far side, with the socket as its standard input. With `bare=true` frames hold bytes that nobody writes
+//! from values or reads into them. It is no example to follow.
+
+mod payload;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::error::{ErrorBadGateway, ErrorBadRequest};
 use actix_web::{App, HttpResponse, HttpServer, get, rt, web};
+use cluster_core::__bench::{decode, encode};
+use payload::Payload;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,16 +29,20 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
 
-/// The lengths of our frames: 8 bytes of header, the head, 128 bytes of payload.
-const ASK: usize = 163;
-const ANSWER: usize = 146;
-const EVENT: usize = 159;
+/// What stands before the 128 bytes of a payload in our frames: 8 bytes of header, and the head.
+const ASK: usize = 35;
+const ANSWER: usize = 18;
+const EVENT: usize = 31;
+/// The length of a payload.
+const PAYLOAD: usize = 128;
 /// Questions under way at once.
 const FLIGHT: usize = 64;
 /// Frames per write of a stream: the best of 16, 64 and 256.
 const BATCH: usize = 64;
 
 /// The kinds of frames that the far side knows; the kind stands behind the length.
+/// Beside another kind: the payload is bare bytes.
+const BARE: u8 = 16;
 const QUESTION: u8 = 1;
 const NOTE: u8 = 2;
 /// Stream for so long; the time, in milliseconds, stands behind the kind.
@@ -41,12 +50,37 @@ const FLOOD: u8 = 3;
 /// All has been sent: answer with an empty frame.
 const DONE: u8 = 4;
 
-/// Appends a frame of this length in all.
-fn append(out: &mut Vec<u8>, kind: u8, length: usize) {
+/// Appends a frame that holds a payload: so many bytes, then the value.
+fn append(out: &mut Vec<u8>, kind: u8, before: usize, number: u64) {
     let start = out.len();
-    out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(
+        &u32::try_from(before + PAYLOAD)
+            .unwrap_or(u32::MAX)
+            .to_le_bytes(),
+    );
     out.push(kind);
-    out.resize(start + length, 7);
+    out.resize(start + before, 7);
+    if kind & BARE != 0 {
+        out.resize(start + before + PAYLOAD, 7);
+    } else {
+        encode(&Payload::new(number), out).expect("it can be written");
+    }
+    assert_eq!(out.len() - start, before + PAYLOAD);
+}
+
+/// Reads a payload from the end of a frame; gives back how much it holds.
+fn value(kind: u8, body: &[u8]) -> usize {
+    if kind & BARE != 0 {
+        return body.len();
+    }
+    let payload: Payload = decode(&body[body.len() - PAYLOAD..]).expect("it can be read");
+    payload.text.len()
+}
+
+/// Appends a frame that holds nothing.
+fn append_empty(out: &mut Vec<u8>, kind: u8) {
+    out.extend_from_slice(&5u32.to_le_bytes());
+    out.push(kind);
 }
 
 /// Hands on each whole frame, its kind and its body, and keeps what is left over.
@@ -96,19 +130,26 @@ async fn far_side() -> io::Result<()> {
     let mut heard = 0u64;
     loop {
         let mut flood = None;
-        let read = frames.read(&mut stream, |kind, body| match kind {
-            QUESTION => append(&mut out, QUESTION, ANSWER),
-            FLOOD => flood = body.first_chunk().map(|ms| u64::from_le_bytes(*ms)),
-            DONE => append(&mut out, DONE, 5),
-            _ => heard += body.len() as u64,
+        let read = frames.read(&mut stream, |kind, body| match kind & !BARE {
+            QUESTION => {
+                heard += value(kind, body) as u64;
+                append(&mut out, kind, ANSWER, heard);
+            }
+            FLOOD => {
+                flood = body
+                    .first_chunk()
+                    .map(|ms| (kind & BARE, u64::from_le_bytes(*ms)))
+            }
+            DONE => append_empty(&mut out, DONE),
+            _ => heard += value(kind, body) as u64,
         });
         match read.await {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
             other => other?,
         }
-        if let Some(ms) = flood {
-            pour(&mut stream, Duration::from_millis(ms)).await?;
-            append(&mut out, DONE, 5);
+        if let Some((bare, ms)) = flood {
+            pour(&mut stream, bare, Duration::from_millis(ms)).await?;
+            append_empty(&mut out, DONE);
         }
         stream.write_all(&out).await?;
         out.clear();
@@ -119,14 +160,18 @@ async fn far_side() -> io::Result<()> {
 }
 
 /// Streams events for so long; gives back how many.
-async fn pour(stream: &mut (impl AsyncWriteExt + Unpin), length: Duration) -> io::Result<u64> {
+async fn pour(
+    stream: &mut (impl AsyncWriteExt + Unpin),
+    bare: u8,
+    length: Duration,
+) -> io::Result<u64> {
     let (begun, mut out, mut sent) = (Instant::now(), Vec::new(), 0);
     while begun.elapsed() < length {
         for _ in 0..BATCH {
-            append(&mut out, NOTE, EVENT);
+            append(&mut out, NOTE | bare, EVENT, sent);
+            sent += 1;
         }
         stream.write_all(&out).await?;
-        sent += BATCH as u64;
         out.clear();
     }
     Ok(sent)
@@ -150,68 +195,74 @@ fn connect() -> io::Result<UnixStream> {
 struct Run {
     work: String,
     ms: u64,
+    #[serde(default)]
+    bare: bool,
 }
 
 #[get("/run")]
 async fn run(run: web::Query<Run>) -> actix_web::Result<HttpResponse> {
     let length = Duration::from_millis(run.ms.min(60_000));
     let mut stream = connect()?;
+    let bare = if run.bare { BARE } else { 0 };
     let figure = match run.work.as_str() {
-        "ask" => ask(&mut stream, length).await,
-        "flight" => flight(&mut stream, length).await,
-        "up" => up(&mut stream, length).await,
-        "down" => down(&mut stream, length).await,
+        "ask" => ask(&mut stream, bare, length).await,
+        "flight" => flight(&mut stream, bare, length).await,
+        "up" => up(&mut stream, bare, length).await,
+        "down" => down(&mut stream, bare, length).await,
         _ => return Err(ErrorBadRequest("no such work")),
     };
     Ok(HttpResponse::Ok().json(json!({ "figure": figure? })))
 }
 
-async fn ask(stream: &mut UnixStream, length: Duration) -> io::Result<f64> {
+async fn ask(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
     let (mut times, begun) = (Vec::new(), Instant::now());
-    let (mut question, mut answer) = (Vec::new(), [0; ANSWER]);
-    append(&mut question, QUESTION, ASK);
+    let (mut question, mut answer, mut heard) = (Vec::new(), [0; ANSWER + PAYLOAD], 0);
     while begun.elapsed() < length {
         let asked = Instant::now();
+        question.clear();
+        append(&mut question, QUESTION | bare, ASK, 1);
         stream.write_all(&question).await?;
         stream.read_exact(&mut answer).await?;
+        heard += value(answer[4], &answer);
         times.push(asked.elapsed());
     }
+    std::hint::black_box(heard);
     times.sort_unstable();
     Ok(times[times.len() / 2].as_secs_f64() * 1e6)
 }
 
-async fn flight(stream: &mut UnixStream, length: Duration) -> io::Result<f64> {
+async fn flight(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
     let (mut frames, mut out, mut answered) = (Frames::new(), Vec::new(), 0u64);
     for _ in 0..FLIGHT {
-        append(&mut out, QUESTION, ASK);
+        append(&mut out, QUESTION | bare, ASK, 1);
     }
     let begun = Instant::now();
     while begun.elapsed() < length {
         stream.write_all(&out).await?;
         out.clear();
-        let each = |_, _: &[u8]| {
-            answered += 1;
-            append(&mut out, QUESTION, ASK);
+        let each = |kind, body: &[u8]| {
+            answered += u64::from(value(kind, body) > 0);
+            append(&mut out, kind, ASK, answered);
         };
         frames.read(stream, each).await?;
     }
     Ok(answered as f64 / begun.elapsed().as_secs_f64())
 }
 
-async fn up(stream: &mut UnixStream, length: Duration) -> io::Result<f64> {
+async fn up(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
     let begun = Instant::now();
-    let sent = pour(stream, length).await?;
+    let sent = pour(stream, bare, length).await?;
     let (mut out, mut last) = (Vec::new(), [0; 5]);
-    append(&mut out, DONE, 5);
+    append_empty(&mut out, DONE);
     stream.write_all(&out).await?;
     stream.read_exact(&mut last).await?;
     Ok(sent as f64 / begun.elapsed().as_secs_f64())
 }
 
-async fn down(stream: &mut UnixStream, length: Duration) -> io::Result<f64> {
+async fn down(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
     let begun = Instant::now();
     let mut out = 13u32.to_le_bytes().to_vec();
-    out.push(FLOOD);
+    out.push(FLOOD | bare);
     out.extend_from_slice(
         &u64::try_from(length.as_millis())
             .unwrap_or(u64::MAX)
@@ -222,7 +273,7 @@ async fn down(stream: &mut UnixStream, length: Duration) -> io::Result<f64> {
     while !done {
         let each = |kind, body: &[u8]| match kind {
             DONE => done = true,
-            _ => heard += u64::from(!body.is_empty()),
+            _ => heard += u64::from(value(kind, body) > 0),
         };
         frames.read(stream, each).await?;
     }
@@ -248,9 +299,10 @@ impl Shared {
         let here = Rc::clone(&shared);
         rt::spawn(async move {
             let mut frames = Frames::new();
-            let each = |_, body: &[u8]| {
+            let each = |kind, body: &[u8]| {
+                let length = value(kind, body);
                 if let Some(waiter) = here.waiting.borrow_mut().pop_front() {
-                    let _ = waiter.send(body.len());
+                    let _ = waiter.send(length);
                 }
             };
             while frames.read(&mut reader, each).await.is_ok() {}
@@ -273,11 +325,11 @@ impl Shared {
 #[get("/")]
 async fn one(shared: web::Data<Rc<Shared>>) -> actix_web::Result<String> {
     let (answer, answered) = oneshot::channel();
-    append(&mut shared.out.borrow_mut(), QUESTION, ASK);
+    append(&mut shared.out.borrow_mut(), QUESTION, ASK, 1);
     shared.waiting.borrow_mut().push_back(answer);
     shared.wake.notify_one();
     let length = answered.await.map_err(ErrorBadGateway)?;
-    Ok(format!("{length:032}"))
+    Ok(format!("{length:085}"))
 }
 
 async fn near_side(port: u16) -> io::Result<()> {

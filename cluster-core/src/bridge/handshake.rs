@@ -1,7 +1,6 @@
 //! The first words of a link: who connects, whether it is let in.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
@@ -56,7 +55,7 @@ pub enum HandshakeError {
 pub(crate) async fn connect(
     path: &std::path::Path,
     hello: &Hello,
-) -> Result<(Arc<UnixStream>, Welcome), HandshakeError> {
+) -> Result<(UnixStream, Welcome), HandshakeError> {
     let stream = UnixStream::connect(path).await?;
     send(&stream, hello).await?;
     let bytes = receive(&stream).await?;
@@ -64,7 +63,7 @@ pub(crate) async fn connect(
     match frame.header.kind {
         kind if kind == Welcome::HEADER.kind => {
             let welcome = codec::decode(frame.payload)?;
-            Ok((Arc::new(stream), welcome))
+            Ok((stream, welcome))
         }
         kind if kind == Refused::HEADER.kind => {
             Err(HandshakeError::Refused(codec::decode(frame.payload)?))

@@ -3,9 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::net::UnixStream;
-
 use super::outbox::Outbox;
+use crate::sys::stream::Stream;
 use crate::wire::codec::{CodecError, LIMIT};
 use crate::wire::frame::{self, Assembler, FrameError, Header};
 
@@ -55,7 +54,7 @@ pub enum Closed {
 
 /// Runs a link until it ends. `receive` is called for each message, in order, in this task; its error ends the link.
 pub(crate) async fn run(
-    stream: &Arc<UnixStream>,
+    stream: &Arc<Stream>,
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
@@ -65,7 +64,7 @@ pub(crate) async fn run(
 /// The same with a peer that may send messages of so many bytes only.
 pub(crate) async fn run_within(
     limit: usize,
-    stream: &Arc<UnixStream>,
+    stream: &Arc<Stream>,
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
@@ -81,7 +80,7 @@ pub(crate) async fn run_within(
 }
 
 async fn read_all(
-    stream: &UnixStream,
+    stream: &Stream,
     limit: usize,
     mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
@@ -89,14 +88,10 @@ async fn read_all(
     let mut filled = 0;
     let mut assembler = Assembler::new(limit);
     loop {
-        if let Err(e) = stream.readable().await {
-            return Closed::Io(e);
-        }
-        match stream.try_read(&mut buffer[filled..]) {
+        match stream.read(&mut buffer[filled..]).await {
             Ok(0) if filled > 0 || assembler.is_under_way() => return Closed::Truncated,
             Ok(0) => return Closed::Eof,
             Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Closed::Eof,
             Err(e) => return Closed::Io(e),
         }

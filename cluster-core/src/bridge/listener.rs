@@ -1,30 +1,38 @@
 //! The socket on which processes of the cluster arrive: looks at the peer's user, hears its hello, hands it on.
 //!
 //! At most [`HANDSHAKES`] handshakes are under way; further connections wait in the kernel's queue, so that a peer that
-//! connects and keeps silent costs others five seconds at worst, and memory never.
+//! connects and keeps silent costs others five seconds at worst, and memory never. At most [`OPERATORS`] operators are linked; a
+//! further one is refused.
 
 use std::sync::Arc;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{debug, warn};
 
 use super::handshake::{self, HandshakeError};
+use crate::id::Role;
 use crate::protocol::{Hello, Refused};
 use crate::sys;
 
 /// Handshakes under way at once.
 const HANDSHAKES: usize = 64;
 
+/// Operators linked at once.
+const OPERATORS: u16 = 64;
+
 /// A process that has introduced itself and waits to be let in.
 pub(crate) struct Arrival {
     pub(crate) hello: Hello,
-    pub(crate) stream: Arc<UnixStream>,
+    pub(crate) stream: UnixStream,
+    /// An operator's place among the others, to be kept for as long as it is linked.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Accepts until it is dropped or nobody takes arrivals any more.
 pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arrival>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
+    let operators = Arc::new(Semaphore::new(OPERATORS.into()));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -34,13 +42,14 @@ pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arriva
                 continue;
             }
         };
-        let arrivals = arrivals.clone();
+        let (arrivals, operators) = (arrivals.clone(), Arc::clone(&operators));
         actix_rt::spawn(async move {
-            match hear(&stream).await {
-                Ok(hello) => {
+            match hear(&stream, operators).await {
+                Ok((hello, place)) => {
                     let arrival = Arrival {
                         hello,
-                        stream: Arc::new(stream),
+                        stream,
+                        place,
                     };
                     if arrivals.send(arrival).await.is_err() {
                         debug!("a link arrived after the last one was wanted");
@@ -67,17 +76,30 @@ fn pid_of(stream: &UnixStream) -> u32 {
         .unwrap_or(0)
 }
 
-async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
+type Place = Option<OwnedSemaphorePermit>;
+
+async fn hear(
+    stream: &UnixStream,
+    operators: Arc<Semaphore>,
+) -> Result<(Hello, Place), HandshakeError> {
     let uid = stream.peer_cred()?.uid();
     if uid != 0 && uid != sys::process::user_id() {
         return Err(Refused::NotOurs { uid }.into());
     }
     let hello = handshake::hear(stream).await?;
     match pid_of(stream) {
-        is if is != 0 && is != hello.pid => Err(HandshakeError::OtherProcess {
-            says: hello.pid,
-            is,
-        }),
-        _ => Ok(hello),
+        is if is != 0 && is != hello.pid => {
+            let says = hello.pid;
+            return Err(HandshakeError::OtherProcess { says, is });
+        }
+        _ => {}
     }
+    let place = match hello.role {
+        Role::Operator => match operators.try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => return Err(Refused::Crowded { most: OPERATORS }.into()),
+        },
+        _ => None,
+    };
+    Ok((hello, place))
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
+use crate::sys::stream::Stream;
 use crate::wire::codec::{CodecError, LIMIT};
 use crate::wire::frame::{self, CHUNK, HEADER, Header, Lane};
 
@@ -52,7 +52,7 @@ pub(crate) enum Refusal {
 }
 
 enum Phase {
-    Open(Arc<UnixStream>),
+    Open(Arc<Stream>),
     Away(Instant),
     Closed,
 }
@@ -113,7 +113,7 @@ impl Outbox {
 
     /// Puts a stream under the outbox; what was held is written to it first, unless it has been held for too long: then it
     /// is dropped, and the number of its frames given back.
-    pub(crate) fn open(&self, stream: Arc<UnixStream>) -> u32 {
+    pub(crate) fn open(&self, stream: Arc<Stream>) -> u32 {
         let mut state = self.state.lock();
         let stale = match state.phase {
             Phase::Away(since) if since.elapsed() >= HELD_FOR => state.frames,
@@ -214,7 +214,7 @@ impl Outbox {
     /// # Cancel safety
     ///
     /// Nothing is lost when it is dropped: what is unwritten stays.
-    pub(crate) async fn write_all(&self, stream: &UnixStream) -> io::Error {
+    pub(crate) async fn write_all(&self, stream: &Stream) -> io::Error {
         loop {
             let blocked = {
                 let mut state = self.state.lock();
@@ -410,8 +410,8 @@ mod tests {
         );
         outbox.state.lock().phase = Phase::Away(Instant::now() - HELD_FOR);
         assert!(matches!(push(EventHead::HEADER), Err(Refusal::Unreachable)));
-        let (here, there) = UnixStream::pair().unwrap();
-        outbox.open(Arc::new(here));
+        let (here, there) = tokio::net::UnixStream::pair().unwrap();
+        outbox.open(Arc::new(Stream::new(here).unwrap()));
         push(Command::HEADER).unwrap();
         outbox.close();
         assert!(matches!(push(Command::HEADER), Err(Refusal::Closed)));

@@ -11,6 +11,7 @@ use super::handshake::{self, HandshakeError};
 use super::link::{self, Closed};
 use super::outbox::Outbox;
 use crate::protocol::{Hello, Welcome};
+use crate::sys::stream::Stream;
 use crate::wire::frame::Header;
 
 /// The first pause before another attempt; doubled each time.
@@ -36,10 +37,9 @@ pub(crate) struct Uplink {
 
 impl Uplink {
     /// Makes the first link.
-    pub(crate) async fn connect(
-        &self,
-    ) -> Result<(Arc<tokio::net::UnixStream>, Welcome), HandshakeError> {
+    pub(crate) async fn connect(&self) -> Result<(Arc<Stream>, Welcome), HandshakeError> {
         let (stream, welcome) = handshake::connect(&self.path, &self.hello).await?;
+        let stream = Arc::new(Stream::new(stream)?);
         let stale = self.outbox.open(Arc::clone(&stream));
         if stale > 0 {
             warn!(
@@ -53,7 +53,7 @@ impl Uplink {
     /// Runs the link, and makes it anew whenever it breaks, of which it tells `broken`. Ends when the outbox is closed on this side, never by itself.
     pub(crate) async fn keep(
         self,
-        mut stream: Arc<tokio::net::UnixStream>,
+        mut stream: Arc<Stream>,
         state: watch::Sender<LinkState>,
         broken: impl Fn(),
         mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
@@ -83,7 +83,7 @@ impl Uplink {
         }
     }
 
-    async fn again(&self) -> (Arc<tokio::net::UnixStream>, Welcome) {
+    async fn again(&self) -> (Arc<Stream>, Welcome) {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.connect().await {

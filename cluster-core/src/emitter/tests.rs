@@ -23,6 +23,7 @@ use crate::emitter::Emitter;
 use crate::emitter::hub::{Hub, Routes};
 use crate::id::{ProcessId, WorkerId};
 use crate::protocol::Roster;
+use crate::sys::stream::Stream;
 
 const ONE: ProcessId = ProcessId::Worker(WorkerId(1));
 const TWO: ProcessId = ProcessId::Worker(WorkerId(2));
@@ -84,7 +85,11 @@ fn run_end(
     stream: UnixStream,
     outbox: &Arc<Outbox>,
 ) -> JoinHandle<Closed> {
-    let (hub, outbox, stream) = (Arc::clone(hub), Arc::clone(outbox), Arc::new(stream));
+    let (hub, outbox, stream) = (
+        Arc::clone(hub),
+        Arc::clone(outbox),
+        Arc::new(Stream::new(stream).unwrap()),
+    );
     outbox.open(Arc::clone(&stream));
     actix_rt::spawn(async move {
         let receive = |header, body: &[u8]| hub.receive(peer, header, body).map(drop);

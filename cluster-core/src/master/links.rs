@@ -16,7 +16,8 @@ use crate::bridge::outbox::Outbox;
 use crate::emitter::hub::Hub;
 use crate::id::ProcessId;
 use crate::node::Cluster;
-use crate::protocol::{Hello, Operate, PROTOCOL, Refused, Report, Welcome};
+use crate::protocol::{Hello, OPERATION_LIMIT, Operate, PROTOCOL, Refused, Report, Welcome};
+use crate::sys::stream::Stream;
 use crate::wire::codec;
 use crate::wire::frame::Header;
 use crate::wire::message::WireMessage;
@@ -56,12 +57,19 @@ pub(crate) fn admit(
     proxy: Addr<WorkerProxy>,
     opened: Recipient<LinkOpened>,
 ) {
-    let Arrival { hello, stream } = arrival;
+    let Arrival { hello, stream, .. } = arrival;
     actix_rt::spawn(async move {
         if let Err(e) = handshake::send(&stream, &welcome(process)).await {
             debug!(%process, error = %e, "a link ended in its handshake");
             return;
         }
+        let stream = match Stream::new(stream) {
+            Ok(stream) => Arc::new(stream),
+            Err(e) => {
+                warn!(%process, error = %e, "a link cannot be watched");
+                return;
+            }
+        };
         let hub = Arc::clone(&cluster.emitter().hub);
         let outbox = Arc::new(Outbox::new());
         outbox.open(Arc::clone(&stream));
@@ -75,7 +83,7 @@ pub(crate) fn admit(
         opened.do_send(LinkOpened(process));
         let receive = |header, body: &[u8]| receive(&hub, process, &proxy, header, body);
         let closed = link::run(&stream, &outbox, receive).await;
-        ended(process, &closed);
+        ended(process, hello.pid, &closed);
         outbox.close();
         hub.unlink(process, &outbox);
         proxy.do_send(Unlinked { outbox });
@@ -86,10 +94,10 @@ fn linked(process: ProcessId, hello: &Hello) {
     debug!(%process, pid = hello.pid, build = hello.build, "linked");
 }
 
-fn ended(process: ProcessId, closed: &Closed) {
+fn ended(process: ProcessId, pid: u32, closed: &Closed) {
     match closed {
-        Closed::Eof | Closed::Here => debug!(%process, reason = %closed, "the link has ended"),
-        breach => warn!(%process, reason = %breach, "the link was closed"),
+        Closed::Eof | Closed::Here => debug!(%process, pid, reason = %closed, "the link has ended"),
+        breach => warn!(%process, pid, reason = %breach, "the link was closed"),
     }
 }
 
@@ -121,16 +129,28 @@ fn receive(
 
 /// Lets in an operator, and runs its link.
 pub(crate) fn admit_operator(arrival: Arrival, process: ProcessId, cluster: Cluster) {
-    let Arrival { hello, stream } = arrival;
+    let Arrival {
+        hello,
+        stream,
+        place,
+    } = arrival;
     actix_rt::spawn(async move {
         if handshake::send(&stream, &welcome(process)).await.is_ok() {
             debug!(%process, pid = hello.pid, "an operator has come");
-            run_operator(process, stream, cluster).await;
+            run_operator(process, hello.pid, stream, cluster).await;
         }
+        drop(place);
     });
 }
 
-async fn run_operator(process: ProcessId, stream: Arc<UnixStream>, cluster: Cluster) {
+async fn run_operator(process: ProcessId, pid: u32, stream: UnixStream, cluster: Cluster) {
+    let stream = match Stream::new(stream) {
+        Ok(stream) => Arc::new(stream),
+        Err(e) => {
+            warn!(%process, pid, error = %e, "a link cannot be watched");
+            return;
+        }
+    };
     let outbox = Arc::new(Outbox::new());
     outbox.open(Arc::clone(&stream));
     let places = operators::places();
@@ -145,7 +165,7 @@ async fn run_operator(process: ProcessId, stream: Arc<UnixStream>, cluster: Clus
         operators::carry_out(operate, process, &cluster, &outbox, &places);
         Ok(())
     };
-    let closed = link::run(&stream, &outbox, receive).await;
-    ended(process, &closed);
+    let closed = link::run_within(OPERATION_LIMIT, &stream, &outbox, receive).await;
+    ended(process, pid, &closed);
     outbox.close();
 }

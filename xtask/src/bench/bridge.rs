@@ -77,28 +77,11 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     let reference = by_hand(plan)?;
     let mut rows = Vec::new();
     for work in &WORKS {
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for round in 1..=plan.rounds {
-            a.push(order(plan, &ours, &timed(work.name, plan.length))?.figure);
-            b.push(order(plan, &reference, &timed(work.name, plan.length))?.figure);
-            let last = (a[a.len() - 1], b[b.len() - 1]);
-            println!(
-                "round {round}, {}: {:.1} and {:.1} {}",
-                work.title, last.0, last.1, work.unit
-            );
-        }
-        rows.push(Row::new(
-            work.title,
-            work.unit,
-            work.better,
-            work.bar,
-            &a,
-            &b,
-        ));
+        rows.extend(in_turn(plan, &ours, &reference, work)?);
     }
     rows.extend(handlers(plan, &ours, &reference)?);
     let note = format!(
-        "a worker and its master against the same frames by hand between two processes; payloads of 128 bytes; medians of {} rounds of {} s{}",
+        "a worker and its master against the same values framed by hand between two processes; payloads of 128 bytes; medians of {} rounds of {} s{}",
         plan.rounds,
         plan.length.as_secs(),
         super::busy(load)
@@ -110,6 +93,37 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
         note,
         rows,
     })
+}
+
+/// One kind of work: ours, the same values by hand, and bare bytes by hand, which is as fast as the system lets it be.
+fn in_turn(
+    plan: &Plan,
+    ours: &Server,
+    reference: &Server,
+    work: &Work,
+) -> Result<[Row; 2], BenchError> {
+    let (mut a, mut b, mut c) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=plan.rounds {
+        let path = timed(work.name, plan.length);
+        let bare = format!("{path}&bare=true");
+        let (x, y, z) = (
+            order(plan, ours, &path)?.figure,
+            order(plan, reference, &path)?.figure,
+            order(plan, reference, &bare)?.figure,
+        );
+        println!(
+            "round {round}, {}: {x:.1}, by hand {y:.1}, of bare bytes {z:.1} {}",
+            work.title, work.unit
+        );
+        a.push(x);
+        b.push(y);
+        c.push(z);
+    }
+    let to_bare = format!("{}, to bare bytes", work.title);
+    Ok([
+        Row::new(work.title, work.unit, work.better, work.bar, &a, &b),
+        Row::new(to_bare, work.unit, work.better, None, &a, &c),
+    ])
 }
 
 /// Handlers that ask once for each request, under 64 connections.

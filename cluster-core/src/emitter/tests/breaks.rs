@@ -39,13 +39,14 @@ async fn admit(master: &Emitter, arrival: Arrival) -> JoinHandle<Closed> {
         you: ONE,
     };
     handshake::send(&arrival.stream, &welcome).await.unwrap();
+    let stream = Arc::new(Stream::new(arrival.stream).unwrap());
     let down = Arc::new(Outbox::new());
-    down.open(Arc::clone(&arrival.stream));
+    down.open(Arc::clone(&stream));
     master.hub.link(ONE, Arc::clone(&down));
     let hub = Arc::clone(&master.hub);
     actix_rt::spawn(async move {
         let receive = |header, body: &[u8]| hub.receive(ONE, header, body).map(drop);
-        link::run(&arrival.stream, &down, receive).await
+        link::run(&stream, &down, receive).await
     })
 }
 

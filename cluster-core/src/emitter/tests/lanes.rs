@@ -16,7 +16,7 @@ const AHEAD: usize = 1024 * 1024;
 #[actix_rt::test]
 async fn a_command_passes_eight_mebibytes_of_data() {
     let (here, mut there) = UnixStream::pair().unwrap();
-    let here = Arc::new(here);
+    let here = Arc::new(Stream::new(here).unwrap());
     let outbox = Arc::new(Outbox::new());
     outbox.open(Arc::clone(&here));
     let writer = {
