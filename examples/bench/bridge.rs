@@ -245,5 +245,5 @@ async fn main() -> Result<()> {
         .in_roles(Role::MASTER, answer_floods)
         .listen()
         .await?;
-    Ok(running.wait().await?)
+    running.wait().await
 }

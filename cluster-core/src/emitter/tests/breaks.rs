@@ -66,9 +66,9 @@ async fn a_broken_link_is_made_anew_and_what_was_held_arrives_in_order() {
     let admitting = async {
         let arrival = soon(arrived.recv()).await.unwrap();
         assert_eq!(arrival.hello, hello());
-        admit(&master, arrival).await
+        (admit(&master, arrival).await,)
     };
-    let (linked, first) = futures_util::future::join(uplink.connect(), admitting).await;
+    let (linked, (first,)) = futures_util::future::join(uplink.connect(), admitting).await;
     let (stream, welcome) = linked.unwrap();
     assert_eq!(welcome.pid, 7);
     let (state, mut link_state) = watch::channel(LinkState::Up { master: 7 });
