@@ -7,7 +7,7 @@
 
 mod payload;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::env;
 use std::io;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use actix_web::error::{ErrorBadGateway, ErrorBadRequest};
 use actix_web::{App, HttpResponse, HttpServer, get, rt, web};
 use cluster_core::__bench::{decode, encode};
+use futures_util::future::join_all;
 use payload::Payload;
 use serde::Deserialize;
 use serde_json::json;
@@ -206,7 +207,7 @@ async fn run(run: web::Query<Run>) -> actix_web::Result<HttpResponse> {
     let bare = if run.bare { BARE } else { 0 };
     let figure = match run.work.as_str() {
         "ask" => ask(&mut stream, bare, length).await,
-        "flight" => flight(&mut stream, bare, length).await,
+        "flight" => flight(stream, bare, length).await,
         "up" => up(&mut stream, bare, length).await,
         "down" => down(&mut stream, bare, length).await,
         _ => return Err(ErrorBadRequest("no such work")),
@@ -231,12 +232,46 @@ async fn ask(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<
     Ok(times[times.len() / 2].as_secs_f64() * 1e6)
 }
 
-async fn flight(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
+/// Bare bytes in batches of as many questions as are under way; values as 64 callers ask for them, each its own.
+async fn flight(stream: UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
+    let begun = Instant::now();
+    let answered = match bare {
+        0 => callers(Shared::start(stream), begun, length).await?,
+        _ => batches(stream, bare, begun, length).await?,
+    };
+    Ok(answered as f64 / begun.elapsed().as_secs_f64())
+}
+
+async fn callers(shared: Rc<Shared>, begun: Instant, length: Duration) -> io::Result<u64> {
+    let calls = (0..FLIGHT).map(|_| {
+        let shared = Rc::clone(&shared);
+        rt::spawn(async move {
+            let mut answered = 0;
+            while begun.elapsed() < length {
+                shared.ask().await?;
+                answered += 1;
+            }
+            Ok::<u64, io::Error>(answered)
+        })
+    });
+    let mut answered = 0;
+    for call in join_all(calls).await {
+        answered += call??;
+    }
+    shared.end();
+    Ok(answered)
+}
+
+async fn batches(
+    mut stream: UnixStream,
+    bare: u8,
+    begun: Instant,
+    length: Duration,
+) -> io::Result<u64> {
     let (mut frames, mut out, mut answered) = (Frames::new(), Vec::new(), 0u64);
     for _ in 0..FLIGHT {
         append(&mut out, QUESTION | bare, ASK, 1);
     }
-    let begun = Instant::now();
     while begun.elapsed() < length {
         stream.write_all(&out).await?;
         out.clear();
@@ -244,9 +279,9 @@ async fn flight(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Resu
             answered += u64::from(value(kind, body) > 0);
             append(&mut out, kind, ASK, answered);
         };
-        frames.read(stream, each).await?;
+        frames.read(&mut stream, each).await?;
     }
-    Ok(answered as f64 / begun.elapsed().as_secs_f64())
+    Ok(answered)
 }
 
 async fn up(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result<f64> {
@@ -280,11 +315,12 @@ async fn down(stream: &mut UnixStream, bare: u8, length: Duration) -> io::Result
     Ok(heard as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Questions of many handlers over one stream; answers come in the order of the questions.
+/// Questions of many callers over one stream; answers come in the order of the questions.
 struct Shared {
     out: RefCell<Vec<u8>>,
     waiting: RefCell<VecDeque<oneshot::Sender<usize>>>,
     wake: Notify,
+    ended: Cell<bool>,
 }
 
 impl Shared {
@@ -293,6 +329,7 @@ impl Shared {
             out: RefCell::default(),
             waiting: RefCell::default(),
             wake: Notify::new(),
+            ended: Cell::new(false),
         });
         let (mut reader, writer) = stream.into_split();
         rt::spawn(Rc::clone(&shared).write(writer));
@@ -311,24 +348,37 @@ impl Shared {
     }
 
     async fn write(self: Rc<Self>, mut writer: OwnedWriteHalf) {
-        loop {
-            let out = self.out.take();
-            if out.is_empty() {
+        let mut bytes = Vec::new();
+        while !self.ended.get() {
+            std::mem::swap(&mut bytes, &mut self.out.borrow_mut());
+            if bytes.is_empty() {
                 self.wake.notified().await;
-            } else if writer.write_all(&out).await.is_err() {
+            } else if writer.write_all(&bytes).await.is_err() {
                 return;
             }
+            bytes.clear();
         }
+    }
+
+    /// Asks once; gives back how much the answer holds.
+    async fn ask(&self) -> io::Result<usize> {
+        let (answer, answered) = oneshot::channel();
+        append(&mut self.out.borrow_mut(), QUESTION, ASK, 1);
+        self.waiting.borrow_mut().push_back(answer);
+        self.wake.notify_one();
+        answered.await.map_err(io::Error::other)
+    }
+
+    /// Closes the stream.
+    fn end(&self) {
+        self.ended.set(true);
+        self.wake.notify_one();
     }
 }
 
 #[get("/")]
 async fn one(shared: web::Data<Rc<Shared>>) -> actix_web::Result<String> {
-    let (answer, answered) = oneshot::channel();
-    append(&mut shared.out.borrow_mut(), QUESTION, ASK, 1);
-    shared.waiting.borrow_mut().push_back(answer);
-    shared.wake.notify_one();
-    let length = answered.await.map_err(ErrorBadGateway)?;
+    let length = shared.ask().await.map_err(ErrorBadGateway)?;
     Ok(format!("{length:085}"))
 }
 

@@ -11,7 +11,7 @@ use super::hub::Hub;
 use super::registry;
 use super::replier::Replier;
 use super::target::{Answer, AskError, Target, Undelivered};
-use super::{Emitter, Request, To, resolve};
+use super::{ASK_WAIT, Emitter, Request, To, resolve};
 use crate::bridge::pending::Settled;
 use crate::id::ProcessId;
 use crate::wire::codec;
@@ -29,8 +29,7 @@ impl Emitter {
     ///
     /// Dropping it forgets the question; the other side may answer it all the same.
     pub async fn ask<R: Request>(&self, target: Target, request: R) -> Result<R::Reply, AskError> {
-        let to = self.to([target]);
-        let deadline = Instant::now() + to.wait;
+        let deadline = Instant::now() + ASK_WAIT;
         let process = match resolve(&self.hub, target) {
             Ok(Some(process)) => process,
             Ok(None) => match self.hub.roster().active.first() {
@@ -39,7 +38,7 @@ impl Emitter {
             },
             Err(source) => return Err(undelivered(target, source)),
         };
-        ask_one(&self.hub, target, process, request, to.wait, deadline).await
+        ask_one(&self.hub, target, process, request, ASK_WAIT, deadline).await
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use cluster_core::operator::Operator;
@@ -161,7 +160,7 @@ impl Live {
                 "waited for {what} in vain; the log:\n{}",
                 self.log()
             );
-            sleep(LOOK);
+            std::thread::sleep(LOOK); // wait: another process changes it, and tells nobody here
         }
     }
 
@@ -242,7 +241,7 @@ impl Live {
                 "it does not end; the log:\n{}",
                 self.log()
             );
-            sleep(LOOK);
+            std::thread::sleep(LOOK); // wait: another process changes it, and tells nobody here
         }
     }
 }
