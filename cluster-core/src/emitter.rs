@@ -9,6 +9,7 @@ mod ask;
 pub(crate) mod fuzz;
 pub(crate) mod handler;
 pub(crate) mod hub;
+mod inbox;
 pub(crate) mod message;
 pub(crate) mod registry;
 pub(crate) mod replier;

@@ -29,7 +29,7 @@ impl Emitter {
     ///
     /// Dropping it forgets the question; the other side may answer it all the same.
     pub async fn ask<R: Request>(&self, target: Target, request: R) -> Result<R::Reply, AskError> {
-        let deadline = Instant::now() + ASK_WAIT;
+        let deadline = after(ASK_WAIT);
         let process = match resolve(&self.hub, target) {
             Ok(Some(process)) => process,
             Ok(None) => match self.hub.roster().active.first() {
@@ -51,7 +51,7 @@ impl To {
     ///
     /// Dropping it forgets the questions; the other sides may answer them all the same.
     pub async fn ask<R: Request + Clone>(&self, request: R) -> Vec<Answer<R::Reply>> {
-        let deadline = Instant::now() + self.wait;
+        let deadline = after(self.wait);
         let mut asked = Vec::new();
         for (target, process) in self.processes() {
             let request = request.clone();
@@ -93,6 +93,12 @@ impl To {
     }
 }
 
+/// The moment after so long a wait; decades from now where it has no end.
+fn after(wait: Duration) -> Instant {
+    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+    Instant::now() + wait.min(DECADES)
+}
+
 fn undelivered(target: Target, source: Undelivered) -> AskError {
     AskError::Undelivered { target, source }
 }
@@ -130,10 +136,18 @@ async fn ask_one<R: Request>(
     wait: Duration,
     deadline: Instant,
 ) -> Result<R::Reply, AskError> {
+    let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let too_late = move || AskError::Deadline {
+        target: process,
+        waited_ms,
+    };
     if process == hub.me {
         let (tx, rx) = oneshot::channel();
         hub.registry.ask_local(request, hub.me, Replier::here(tx));
-        let result = answered(rx, process, wait, deadline).await?;
+        let Ok(answer) = timeout_at(deadline, rx).await else {
+            return Err(too_late());
+        };
+        let result = answer.unwrap_or(Err(Verdict::Abandoned));
         return result.map_err(|verdict| refused(process, verdict));
     }
     let (tx, rx) = oneshot::channel::<Result<R::Reply, AskError>>();
@@ -144,10 +158,11 @@ async fn ask_one<R: Request>(
             }
             Settled::Refused(verdict) => Err(refused(process, verdict)),
             Settled::LinkLost => Err(AskError::LinkLost(process)),
+            Settled::TooLate => Err(too_late()),
         };
         let _ = tx.send(result);
     });
-    let Some(number) = hub.pending.file(process, waiter) else {
+    let Some(number) = hub.pending.file(process, deadline, waiter) else {
         return Err(AskError::Overloaded(hub.me));
     };
     let mut asked = Asked {
@@ -173,29 +188,9 @@ async fn ask_one<R: Request>(
     if let Err(e) = sent {
         return Err(undelivered(target, e.into()));
     }
-    let result = answered(rx, process, wait, deadline).await;
-    asked.settled = result.is_ok();
-    result?
-}
-
-/// What comes of a question, within its time.
-async fn answered<T>(
-    answer: oneshot::Receiver<T>,
-    process: ProcessId,
-    wait: Duration,
-    deadline: Instant,
-) -> Result<T, AskError> {
-    match timeout_at(deadline, answer).await {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(_)) => Err(AskError::Abandoned(process)),
-        Err(_) => {
-            let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            Err(AskError::Deadline {
-                target: process,
-                waited_ms,
-            })
-        }
-    }
+    let answer = rx.await;
+    asked.settled = true;
+    answer.unwrap_or(Err(AskError::Abandoned(process)))
 }
 
 fn read_reply<T: serde::de::DeserializeOwned>(format: Format, payload: &[u8]) -> Result<T, ()> {

@@ -43,11 +43,12 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    /// To be made in the runtime that lives the longest.
     pub(crate) fn new(me: ProcessId, routes: Routes) -> Arc<Self> {
         Arc::new(Hub {
             me,
             registry: Registry::default(),
-            pending: Pending::default(),
+            pending: Pending::new(),
             routes,
             roster: RwLock::default(),
             mixed_builds: AtomicBool::new(false),

@@ -164,7 +164,14 @@ async fn an_answer_from_another_than_was_asked_is_none() {
     let waiter = Box::new(move |_: Settled<'_>| {
         let _ = heard.send(());
     });
-    let number = hub.pending.file(TWO, waiter).unwrap();
+    let number = hub
+        .pending
+        .file(
+            TWO,
+            tokio::time::Instant::now() + Duration::from_secs(600),
+            waiter,
+        )
+        .unwrap();
     assert!(
         !hub.pending
             .settle(number, ProcessId::Master, Settled::LinkLost)
