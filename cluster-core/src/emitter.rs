@@ -360,17 +360,20 @@ pub(crate) fn post(
 
 /// The one process that a target names, or none where it names all workers.
 pub(crate) fn resolve(hub: &Hub, target: Target) -> Result<Option<ProcessId>, Undelivered> {
-    let process = match target {
+    let roster = match target {
         Target::Myself => return Ok(Some(hub.me)),
         Target::Master => return Ok(Some(ProcessId::Master)),
-        Target::CacheManager if hub.roster().cache_in_master => ProcessId::Master,
-        Target::CacheManager => ProcessId::CacheManager,
         Target::Workers => return Ok(None),
-        Target::Worker(number) => {
-            ProcessId::Worker(hub.roster().find(number).ok_or(Undelivered::Unknown)?)
-        }
+        Target::CacheManager | Target::Worker(_) => hub.roster(),
     };
-    if process == hub.me || hub.roster().knows(process) {
+    let process = match target {
+        Target::Worker(number) => {
+            ProcessId::Worker(roster.find(number).ok_or(Undelivered::Unknown)?)
+        }
+        _ if roster.cache_in_master => ProcessId::Master,
+        _ => ProcessId::CacheManager,
+    };
+    if process == hub.me || roster.knows(process) {
         Ok(Some(process))
     } else {
         Err(Undelivered::Unknown)

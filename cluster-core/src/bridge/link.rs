@@ -10,7 +10,7 @@ use crate::wire::frame::{self, Assembler, FrameError, Header};
 
 /// Room for what one read brings, at first: some hundred small frames, little enough for hundreds of links.
 const SMALL: usize = 16 * 1024;
-/// Room for what one read brings once a frame did not fit: more than one of any size.
+/// Room for what one read brings once a read has filled it: more than one frame of any size.
 const LARGE: usize = 80 * 1024;
 
 /// Why a link ended.
@@ -113,10 +113,8 @@ async fn read_all(
         }
         buffer.copy_within(start..filled, 0);
         filled -= start;
-        if filled == buffer.len() {
-            buffer.resize(LARGE, 0);
-        }
         if more {
+            buffer.resize(LARGE, 0);
             // One read's worth of work per turn: HTTP shares this thread.
             tokio::task::yield_now().await;
         }

@@ -243,7 +243,7 @@ impl Hub {
 
     /// The format in which a payload sets out: self-describing while processes of different builds are linked.
     pub(crate) fn format(&self) -> Format {
-        if self.roster.read().mixed_builds {
+        if self.mixed_builds.load(Ordering::Relaxed) {
             Format::Json
         } else {
             Format::Bincode
