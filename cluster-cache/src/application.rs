@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use actix::{Actor, Addr};
-use cluster_core::{Application, Beat, Cluster, Means, Serving, StartFailure};
+use cluster_core::service::ServiceSocket;
+use cluster_core::{Application, Beat, Cluster, Means, Serving, StartFailure, StartStep, sys};
 
-use crate::manager::CacheManager;
+use crate::manager::{CacheManager, ManagerOptions, Serves};
 use crate::protocol::Meta;
 
 type Ready<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
@@ -21,26 +21,44 @@ impl Application for CacheApplication {
         _: Means,
     ) -> Ready<Result<Box<dyn Serving>, StartFailure>> {
         Box::pin(async move {
-            let manager = CacheManager::new().start();
-            cluster.bind(manager.clone());
-            let asked = manager.clone();
+            let path = cluster.cache_socket();
+            let options = ManagerOptions {
+                max_bytes: cluster
+                    .options()
+                    .cache
+                    .max_bytes
+                    .or_else(|| sys::memory_limit().map(|limit| limit / 4))
+                    .and_then(|bytes| usize::try_from(bytes).ok()),
+                // A manager that ends in peace takes its socket along.
+                follows_crash: std::fs::symlink_metadata(&path).is_ok(),
+            };
+            let socket =
+                ServiceSocket::bind(&path).map_err(|e| StartFailure::new(StartStep::Listen, e))?;
+            let serves = CacheManager::start_at(socket, options);
+            cluster.bind(serves.manager.clone());
+            let asked = serves.manager.clone();
             cluster.status().register("cache", move || {
                 let asked = asked.clone();
                 async move { asked.send(Meta {}).await.ok() }
             });
-            Ok(Box::new(Served { _manager: manager }) as Box<dyn Serving>)
+            let address = format!("unix:{}", path.display());
+            Ok(Box::new(Served {
+                serves: Some(serves),
+                address,
+            }) as Box<dyn Serving>)
         })
     }
 }
 
-/// Keeps the manager's address, and with it the manager, for as long as the process serves.
 struct Served {
-    _manager: Addr<CacheManager>,
+    serves: Option<Serves>,
+    address: String,
 }
 
 impl Serving for Served {
     fn accept(&mut self) -> Ready<Result<Vec<String>, StartFailure>> {
-        Box::pin(async { Ok(vec!["bridge".to_owned()]) })
+        let address = self.address.clone();
+        Box::pin(async { Ok(vec![address]) })
     }
 
     fn pause(&mut self) -> Ready<()> {
@@ -48,7 +66,12 @@ impl Serving for Served {
     }
 
     fn drain(&mut self, _: Duration) -> Ready<()> {
-        Box::pin(async {})
+        let serves = self.serves.take();
+        Box::pin(async {
+            if let Some(serves) = serves {
+                serves.end().await;
+            }
+        })
     }
 
     fn sample(&mut self, _: &mut Beat) {}

@@ -6,16 +6,17 @@
 //! master ─┘
 //! ```
 //!
-//! This release has the manager's process and its place in the cluster: it is started before the workers, supervised like them, and
-//! reachable from every process.
+//! A value is loaded once, however many processes ask for it:
 //!
 //! ```no_run
-//! # async fn example(cluster: cluster_core::Cluster) -> Result<(), cluster_core::AskError> {
-//! use cluster_cache::Meta;
-//! use cluster_core::Target;
+//! use cluster_cache::{CacheExt, CacheOptions};
+//! use std::time::Duration;
 //!
-//! let meta = cluster.emitter().ask(Target::CacheManager, Meta {}).await?;
-//! println!("the cache manager is process {}", meta.pid);
+//! # async fn fetch_price() -> Result<u64, std::io::Error> { Ok(42) }
+//! # async fn example(cluster: cluster_core::Cluster) -> Result<(), cluster_cache::CacheError> {
+//! let prices = cluster.cache("prices", CacheOptions::default().expire(Duration::from_secs(60)))?;
+//! let cents: u64 = prices.get_or_load("apple", fetch_price).wait(Duration::from_millis(500)).await?;
+//! prices.set("pear", &cents).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -24,12 +25,29 @@
 extern crate self as cluster_cache;
 
 mod application;
+mod client;
+mod enable;
+mod error;
+mod lease;
+mod limits;
 mod manager;
+mod options;
 mod protocol;
+mod table;
+mod value;
 
 pub use application::CacheApplication;
+pub use client::{
+    Cache, CacheExt, Change, FindOrLoad, Get, GetOrLoad, Inspected, Set, Value, Watch,
+};
+pub use enable::{Caches, EnableError, Sharing, enable};
+pub use error::CacheError;
+pub use limits::{
+    LOAD_TIMEOUT, MAX_VALUE_BYTES, MOST_KEY_BYTES, MOST_NAME_BYTES, MOST_VALUE_BYTES,
+};
 pub use manager::CacheManager;
-pub use protocol::{Meta, MetaReply};
+pub use options::CacheOptions;
+pub use protocol::{Meta, MetaReply, Refusal, Stat};
 
 /// What derived code names; not for use by hand.
 #[doc(hidden)]

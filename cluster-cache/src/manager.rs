@@ -1,33 +1,213 @@
 //! The cache manager.
 //!
-//! *Owns* the table. *Hears* requests of every process. *Tells* its asker.
+//! *Owns* the namespaces and, in them, entries, leases and watches. *Hears* the questions of every connection, and what the
+//! cluster asks of it. *Tells* its askers, those who wait for a load, and those who watch.
+//!
+//! The manager and its connections share one arbiter. What the connections have read waits in one buffer, in the order of its
+//! coming; one wake-up hands the manager all of it. An answer is written from the table straight into the queue of its connection.
 
-use std::time::Instant;
+mod entries;
+mod intake;
+mod links;
+mod loads;
+mod space;
+mod turn;
 
-use actix::{Context, Handler, MessageResult};
+use std::convert::Infallible;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle,
+};
+use actix_rt::task::JoinHandle;
 use cluster_core::HandlerActor;
+use cluster_core::service::ServiceSocket;
+use slab::Slab;
+use tokio::sync::oneshot;
+use tracing::{debug, info};
 
+use crate::lease::LinkId;
 use crate::protocol::{Meta, MetaReply};
+use crate::table::Millis;
+use intake::{Intake, Intook};
+use links::Links;
+use space::Space;
+
+/// Namespaces at most.
+const MOST_SPACES: usize = 4096;
+/// How long a manager that follows a crashed one waits for the leases that it had granted.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// What a manager is to be like.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ManagerOptions {
+    /// How many bytes all namespaces may take together.
+    pub(crate) max_bytes: Option<usize>,
+    /// Another manager was here before, and did not end in peace.
+    pub(crate) follows_crash: bool,
+}
+
+/// A question that waits until it is known which keys are being loaded.
+struct Parked {
+    link: LinkId,
+    number: u64,
+    space: usize,
+    key: Box<str>,
+    load_ms: u64,
+}
 
 /// The one owner of the shared cache.
-#[derive(Debug, HandlerActor)]
+#[derive(HandlerActor)]
 #[handles(Meta)]
 pub struct CacheManager {
     started: Instant,
+    options: ManagerOptions,
+    intake: Intake,
+    links: Links,
+    spaces: Slab<Space>,
+    /// What all entries take together.
+    bytes: usize,
+    /// The number of the last change or lease: begins with the time, so that it goes on rising over restarts.
+    sequence: u64,
+    settling: Option<Vec<Parked>>,
+    /// When the next entry or lease may be over, and what wakes the manager then.
+    alarm: Option<(Millis, SpawnHandle)>,
+    /// Dropped with the manager: nobody is let in any more.
+    _here: oneshot::Sender<Infallible>,
+}
+
+/// A manager that serves, seen from where it was started.
+pub(crate) struct Serves {
+    pub(crate) manager: Addr<CacheManager>,
+    listening: JoinHandle<()>,
+}
+
+impl Serves {
+    /// Ends it; resolves when its socket is gone.
+    pub(crate) async fn end(self) {
+        // It is refused where the manager has ended already.
+        let _ = self.manager.send(End).await;
+        let _ = self.listening.await;
+    }
+}
+
+struct End;
+
+impl actix::Message for End {
+    type Result = ();
 }
 
 impl CacheManager {
-    /// A manager with nothing in it.
-    pub fn new() -> Self {
-        CacheManager {
-            started: Instant::now(),
+    /// A manager with nothing in it, at a socket.
+    pub(crate) fn start_at(socket: ServiceSocket, options: ManagerOptions) -> Serves {
+        let (here, gone) = oneshot::channel();
+        let mut listening = None;
+        let manager = CacheManager::create(|ctx| {
+            let intake = Intake::new(ctx.address());
+            let listen = intake::listen(socket, intake.clone(), gone);
+            listening = Some(actix_rt::spawn(listen));
+            if options.follows_crash {
+                info!("the cache manager follows one that crashed: its leases are claimed first");
+                ctx.run_later(SETTLING, |this: &mut Self, ctx| {
+                    this.settle();
+                    this.set_alarm(ctx);
+                });
+            }
+            CacheManager {
+                started: Instant::now(),
+                settling: options.follows_crash.then(Vec::new),
+                options,
+                intake,
+                links: Links::default(),
+                spaces: Slab::new(),
+                bytes: 0,
+                // Microseconds: more changes than one in each would take a machine of another kind.
+                sequence: now().saturating_mul(1000),
+                alarm: None,
+                _here: here,
+            }
+        });
+        Serves {
+            manager,
+            listening: listening.unwrap_or_else(|| actix_rt::spawn(async {})),
+        }
+    }
+
+    /// A number that is larger than all before.
+    fn next(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    fn meta(&self) -> MetaReply {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        MetaReply {
+            pid: std::process::id(),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            namespaces: count(self.spaces.len()),
+            entries: count(self.spaces.iter().map(|(_, s)| s.table.len()).sum()),
+            bytes: count(self.bytes),
+        }
+    }
+
+    /// Sees to it that the manager wakes when the next entry or lease is over.
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let next = self.spaces.iter().filter_map(|(_, s)| s.next_end()).min();
+        if self.alarm.as_ref().map(|(at, _)| *at) == next {
+            return;
+        }
+        if let Some((_, alarm)) = self.alarm.take() {
+            ctx.cancel_future(alarm);
+        }
+        if let Some(at) = next {
+            let wait = Duration::from_millis(at.saturating_sub(now()));
+            let alarm = ctx.run_later(wait, |this, ctx| {
+                this.alarm = None;
+                this.end_what_is_over();
+                this.set_alarm(ctx);
+            });
+            self.alarm = Some((at, alarm));
         }
     }
 }
 
-impl Default for CacheManager {
-    fn default() -> Self {
-        Self::new()
+/// The wall clock.
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Handler<Intook> for CacheManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Intook, ctx: &mut Context<Self>) {
+        let work = self.intake.take();
+        let now = now();
+        for come in work.come {
+            match come {
+                intake::Come::Opened { link, sender, pid } => {
+                    debug!(pid, "a client of the cache has connected");
+                    self.links.open(link, sender, pid);
+                }
+                intake::Come::Asked { link, bytes } => {
+                    self.hear(link, &work.bytes[bytes], now);
+                }
+                intake::Come::Closed { link } => self.lost(link, now),
+            }
+        }
+        self.intake.give_back(work.bytes);
+        for link in self.links.take_broken() {
+            self.lost(link, now);
+        }
+        self.set_alarm(ctx);
+    }
+}
+
+impl Handler<End> for CacheManager {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 
@@ -35,10 +215,6 @@ impl Handler<Meta> for CacheManager {
     type Result = MessageResult<Meta>;
 
     fn handle(&mut self, _: Meta, _: &mut Context<Self>) -> Self::Result {
-        let uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        MessageResult(MetaReply {
-            pid: std::process::id(),
-            uptime_ms,
-        })
+        MessageResult(self.meta())
     }
 }

@@ -1,9 +1,12 @@
-//! What the cache manager is asked.
+//! What clients and the cache manager tell each other. Enums are append-only: an old client meets a new manager in every upgrade.
+//!
+//! A client gives each of its questions a number and each namespace that it uses another, both its own; answers may come in any
+//! order. Keys and values refer to the bytes that they were read from.
 
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
 
-/// Asks the cache manager about itself.
+/// Asks the cache manager's process about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Request)]
 #[reply(MetaReply)]
 #[request(name = "cluster.cache.meta")]
@@ -17,4 +20,322 @@ pub struct MetaReply {
     pub pid: u32,
     /// For how long it has been running, in milliseconds.
     pub uptime_ms: u64,
+    /// How many namespaces there are.
+    pub namespaces: u64,
+    /// How many entries there are in all of them.
+    pub entries: u64,
+    /// What all entries take together, in bytes.
+    pub bytes: u64,
+}
+
+/// A client's question.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ask<'a> {
+    pub(crate) number: u64,
+    /// The namespace, by the client's number for it; 0 where none is meant.
+    pub(crate) space: u32,
+    #[serde(borrow)]
+    pub(crate) op: Op<'a>,
+}
+
+/// What is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Op<'a> {
+    /// Ties the client's number to a namespace, which is made where there is none.
+    Open {
+        name: &'a str,
+        options: SpaceOptions,
+    },
+    Get {
+        key: &'a str,
+        /// Finding nothing is no miss yet: the asker goes on to load it.
+        probe: bool,
+    },
+    Set {
+        key: &'a str,
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+        keep: Keep,
+        /// Only where there is none.
+        if_absent: bool,
+    },
+    Del {
+        key: &'a str,
+    },
+    Inspect {
+        key: &'a str,
+    },
+    /// Asks for the value or, where there is none, for the right to load it; waits while another has it.
+    Acquire {
+        key: &'a str,
+        /// How long the load may take.
+        load_ms: u64,
+    },
+    /// Gives what was loaded under a lease.
+    Fulfil {
+        key: &'a str,
+        lease: u64,
+        /// Empty: there is no such thing.
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+        keep: Keep,
+    },
+    /// Gives a lease up: the load failed, for a reason that all who wait are told, or it was given up, and the next one may load.
+    Abandon {
+        key: &'a str,
+        lease: u64,
+        failure: Option<&'a str>,
+    },
+    /// Claims a lease that an earlier manager granted.
+    Claim {
+        key: &'a str,
+        lease: u64,
+        left_ms: u64,
+    },
+    Keys {
+        from: u64,
+    },
+    /// Tells this client of changes, under its number for the watch.
+    Watch {
+        key: Option<&'a str>,
+        watch: u64,
+    },
+    Unwatch {
+        watch: u64,
+    },
+    Stat,
+    Clear,
+    Destroy,
+    Namespaces,
+    Meta,
+}
+
+/// For how long a value is kept, and where; what is not said is as the namespace's options say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keep {
+    pub(crate) expire_ms: Option<u64>,
+    pub(crate) persist: Option<bool>,
+}
+
+/// The options of a namespace as the manager keeps them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SpaceOptions {
+    pub(crate) persist: bool,
+    pub(crate) expire_ms: Option<u64>,
+    pub(crate) jitter_percent: u8,
+    pub(crate) negative_ms: u64,
+    pub(crate) stale_ms: u64,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_value_bytes: u64,
+}
+
+/// What the manager tells a client.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Told<'a> {
+    Answer {
+        number: u64,
+        #[serde(borrow)]
+        answer: Answer<'a>,
+    },
+    Changed {
+        watch: u64,
+        #[serde(borrow)]
+        change: Changed<'a>,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Answer<'a> {
+    Done,
+    /// Whether it was taken.
+    Accepted(bool),
+    Absent,
+    Hit {
+        version: u64,
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+    },
+    /// The old value; empty where there was none.
+    Removed {
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+    },
+    Inspected {
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+        persist: bool,
+        left_ms: Option<u64>,
+        version: u64,
+    },
+    /// The right to load.
+    Lease {
+        lease: u64,
+        /// The old value, which is served meanwhile; empty where there is none.
+        #[serde(with = "serde_bytes")]
+        stale: &'a [u8],
+    },
+    /// The load failed.
+    Failed {
+        cause: &'a str,
+    },
+    Keys {
+        keys: Vec<&'a str>,
+        next: Option<u64>,
+    },
+    Stat(Stat),
+    Namespaces {
+        names: Vec<&'a str>,
+    },
+    Meta(MetaReply),
+    Refused(Refusal),
+}
+
+/// Why the manager does not do what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The key is too short or too long.
+    #[error("the key has {0} bytes (allowed: 1 to 1024)")]
+    Key(usize),
+    /// The value is too long.
+    #[error("the value has {bytes} bytes (allowed: up to {allowed})")]
+    Value {
+        /// How long it is.
+        bytes: u64,
+        /// How long it may be.
+        allowed: u64,
+    },
+    /// The name of the namespace is too short or too long.
+    #[error("the name of the namespace has {0} bytes (allowed: 1 to 255)")]
+    Name(usize),
+    /// There are too many namespaces.
+    #[error("there are {0} namespaces already (allowed: up to {0})")]
+    Namespaces(usize),
+    /// The namespace is not open on this connection; it may have been destroyed.
+    #[error("the namespace is not open")]
+    Closed,
+    /// Too many watches.
+    #[error("there are {0} watches already (allowed: up to {0})")]
+    Watches(usize),
+    /// Too many wait for the load of one key.
+    #[error("{0} wait for this key already (allowed: up to {0})")]
+    Waiters(usize),
+    /// The manager does not know what it is asked.
+    #[error("the cache manager is of another build, and does not know this question")]
+    Unknown,
+    /// The lease has passed to another, or is over.
+    #[error("the right to load has passed to another")]
+    Lease,
+    /// It cannot be stored.
+    #[error("it cannot be stored: {0}")]
+    Store(String),
+}
+
+/// A change of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Changed<'a> {
+    Set {
+        key: &'a str,
+        version: u64,
+        #[serde(with = "serde_bytes")]
+        value: &'a [u8],
+    },
+    Deleted {
+        key: &'a str,
+        version: u64,
+    },
+    Expired {
+        key: &'a str,
+        version: u64,
+    },
+    Evicted {
+        key: &'a str,
+        version: u64,
+    },
+    /// All entries are gone.
+    Cleared {
+        version: u64,
+    },
+    /// The namespace is gone.
+    Destroyed,
+    /// Changes were missed.
+    Resync,
+}
+
+/// The figures of a namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stat {
+    /// Reads that found a value.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Loads that brought a value, or that there is none.
+    pub loads: u64,
+    /// Loads that failed.
+    pub errors: u64,
+    /// Entries that gave way to others.
+    pub evicted: u64,
+    /// Entries whose time was over.
+    pub expired: u64,
+    /// Entries now.
+    pub entries: u64,
+    /// What they take, in bytes.
+    pub bytes: u64,
+    /// Loads under way.
+    pub loading: u64,
+    /// Who wait for them.
+    pub waiting: u64,
+    /// Watches.
+    pub watches: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+        let mut out = Vec::new();
+        cluster_core::__bench::encode(value, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let ask = |op| Ask {
+            number: 7,
+            space: 2,
+            op,
+        };
+        assert_eq!(
+            bytes(&ask(Op::Get {
+                key: "k",
+                probe: false
+            })),
+            [7, 2, 1, 1, b'k', 0]
+        );
+        let keep = Keep {
+            expire_ms: Some(9),
+            persist: None,
+        };
+        let set = Op::Set {
+            key: "k",
+            value: b"v",
+            keep,
+            if_absent: true,
+        };
+        assert_eq!(bytes(&ask(set)), [7, 2, 2, 1, b'k', 1, b'v', 1, 9, 0, 1]);
+        assert_eq!(bytes(&ask(Op::Meta))[2], 16);
+        let told = Told::Answer {
+            number: 7,
+            answer: Answer::Hit {
+                version: 3,
+                value: b"v",
+            },
+        };
+        assert_eq!(bytes(&told), [0, 7, 3, 3, 1, b'v']);
+        let refused = Answer::Refused(Refusal::Lease);
+        assert_eq!(bytes(&refused), [12, 8]);
+    }
 }

@@ -59,6 +59,7 @@ mod options;
 mod panics;
 pub mod parent;
 mod protocol;
+pub mod service;
 mod status;
 pub mod sys;
 mod wire;
@@ -83,7 +84,7 @@ pub use options::{
     Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome, Place, Sources,
     TlsOptions,
 };
-pub use panics::mark_arbiter;
+pub use panics::{contain_panic, mark_arbiter};
 pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use sys::page::{MAX_SLOTS, Page, Slot};

@@ -5,6 +5,7 @@ mod probes;
 pub(crate) mod state;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) generation: Generation,
     pub(crate) build: String,
     pub(crate) options: Options,
+    pub(crate) runtime_dir: PathBuf,
     pub(crate) emitter: Emitter,
     pub(crate) status: Status,
     pub(crate) draining: watch::Sender<bool>,
@@ -68,6 +70,7 @@ impl Cluster {
         hub: Arc<Hub>,
         generation: Generation,
         options: Options,
+        runtime_dir: PathBuf,
         operations: Option<mpsc::Sender<Operated>>,
         offer: impl Fn(&str, bool) + Send + Sync + 'static,
     ) -> Self {
@@ -81,6 +84,7 @@ impl Cluster {
                 status: Status::new(emitter.clone(), offer),
                 emitter,
                 options,
+                runtime_dir,
                 draining: watch::Sender::new(false),
                 state: watch::Sender::new(Arc::new(state)),
                 operations,
@@ -121,6 +125,14 @@ impl Cluster {
     /// The options that the cluster was started with.
     pub fn options(&self) -> &Options {
         &self.node.options
+    }
+
+    /// The socket at which the cache manager is reached: `--cache.domain-path`, or `cache.sock` in the runtime directory.
+    pub fn cache_socket(&self) -> PathBuf {
+        match &self.node.options.cache.domain_path {
+            Some(path) => path.clone(),
+            None => self.node.runtime_dir.join("cache.sock"),
+        }
     }
 
     /// Tells and asks other processes.

@@ -45,6 +45,7 @@ pub mod prelude;
 pub use acceptor::{AcceptorError, HttpSettings, Listener, Server, Site};
 pub use app::{Configure, app, configure, service};
 pub use builder::{Builder, Runs, Web};
+pub use cluster_cache::{self as cache, CacheError, CacheExt, CacheOptions};
 pub use cluster_core::{self as core, *};
 pub use error::{Error, Result};
 pub use http::Http;

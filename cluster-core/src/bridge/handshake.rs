@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::protocol::{Hello, OLDEST, PROTOCOL, Refused, Welcome};
+use crate::sys;
 use crate::wire::codec::{self, CodecError};
 use crate::wire::frame::{self, FrameError, HEADER};
 use crate::wire::message::WireMessage;
@@ -72,8 +73,33 @@ pub(crate) async fn connect(
     }
 }
 
-/// Hears who has connected. The peer's user has been looked at before; here it is its version.
+/// The pid that the kernel names for the other end; 0 when it has none here.
+pub(crate) fn pid_of(stream: &UnixStream) -> u32 {
+    stream
+        .peer_cred()
+        .ok()
+        .and_then(|c| c.pid())
+        .and_then(|pid| pid.try_into().ok())
+        .unwrap_or(0)
+}
+
+/// Hears who has connected: a process of this user or of root, that is the one it says, and speaks a version that this side knows.
 pub(crate) async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
+    let uid = stream.peer_cred()?.uid();
+    if uid != 0 && uid != sys::process::user_id() {
+        return Err(Refused::NotOurs { uid }.into());
+    }
+    let hello = hear_hello(stream).await?;
+    match pid_of(stream) {
+        is if is != 0 && is != hello.pid => {
+            let says = hello.pid;
+            Err(HandshakeError::OtherProcess { says, is })
+        }
+        _ => Ok(hello),
+    }
+}
+
+async fn hear_hello(stream: &UnixStream) -> Result<Hello, HandshakeError> {
     let bytes = receive(stream).await?;
     let (frame, _) = frame::cut(&bytes)?.ok_or(HandshakeError::Silent)?;
     if frame.header.kind != Hello::HEADER.kind {

@@ -10,10 +10,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{debug, warn};
 
-use super::handshake::{self, HandshakeError};
+use super::handshake::{self, HandshakeError, pid_of};
 use crate::id::Role;
 use crate::protocol::{Hello, Refused};
-use crate::sys;
 
 /// Handshakes under way at once.
 const HANDSHAKES: usize = 64;
@@ -66,34 +65,13 @@ pub(crate) async fn listen(listener: UnixListener, arrivals: mpsc::Sender<Arriva
     }
 }
 
-/// The pid that the kernel names for the other end; 0 when it has none here.
-fn pid_of(stream: &UnixStream) -> u32 {
-    stream
-        .peer_cred()
-        .ok()
-        .and_then(|c| c.pid())
-        .and_then(|pid| pid.try_into().ok())
-        .unwrap_or(0)
-}
-
 type Place = Option<OwnedSemaphorePermit>;
 
 async fn hear(
     stream: &UnixStream,
     operators: Arc<Semaphore>,
 ) -> Result<(Hello, Place), HandshakeError> {
-    let uid = stream.peer_cred()?.uid();
-    if uid != 0 && uid != sys::process::user_id() {
-        return Err(Refused::NotOurs { uid }.into());
-    }
     let hello = handshake::hear(stream).await?;
-    match pid_of(stream) {
-        is if is != 0 && is != hello.pid => {
-            let says = hello.pid;
-            return Err(HandshakeError::OtherProcess { says, is });
-        }
-        _ => {}
-    }
     let place = match hello.role {
         Role::Operator => match operators.try_acquire_owned() {
             Ok(place) => Some(place),

@@ -304,7 +304,14 @@ fn begin(
             }
         }
     };
-    let cluster = Cluster::new(hub, Generation(1), options.clone(), Some(operations), offer);
+    let cluster = Cluster::new(
+        hub,
+        Generation(1),
+        options.clone(),
+        estate.directory.path().to_owned(),
+        Some(operations),
+        offer,
+    );
     let status = StatusAggregator::launch(cluster.emitter());
     *offers.lock() = Some(status.clone().recipient());
     let (on_end, ended) = oneshot::channel();

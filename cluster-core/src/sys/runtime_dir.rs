@@ -60,12 +60,6 @@ impl RuntimeDir {
         self.path().join(place::MASTER_SOCKET)
     }
 
-    /// Where the cache manager listens.
-    #[must_use]
-    pub fn cache_socket(&self) -> PathBuf {
-        self.path().join("cache.sock")
-    }
-
     /// Takes the cluster's lock, which one process at a time can hold, and writes this process's id into it.
     ///
     /// # Errors

@@ -115,7 +115,7 @@ fn count_entries(directory: &Path) -> io::Result<u32> {
 }
 
 /// The most bytes of memory that this process's control group (version 2) and those above it allow; `None` without one.
-pub(crate) fn memory_limit() -> Option<u64> {
+pub fn memory_limit() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     limit_of(Path::new("/sys/fs/cgroup"), &groups)
 }

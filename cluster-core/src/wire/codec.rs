@@ -3,8 +3,8 @@
 use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// No value larger than this is decoded, whatever its own lengths claim.
 pub(crate) const LIMIT: usize = 16 * 1024 * 1024;
@@ -58,6 +58,17 @@ pub(crate) fn encode_into<T: Serialize + ?Sized>(
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, rest) = decode_head(bytes)?;
     match rest.len() {
+        0 => Ok(value),
+        n => Err(CodecError::Trailing(n)),
+    }
+}
+
+/// Reads a value that fills the bytes and may refer to them.
+#[inline]
+pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
+        .map_err(|e| CodecError::Decode(Box::new(e)))?;
+    match bytes.len() - used {
         0 => Ok(value),
         n => Err(CodecError::Trailing(n)),
     }

@@ -121,6 +121,7 @@ pub(crate) async fn start(
         Arc::clone(&hub),
         generation,
         boot.options.clone(),
+        boot.runtime_dir.clone(),
         None,
         offer,
     );

@@ -12,8 +12,8 @@ const CORE: &str = "cluster-core/src/";
 /// The layers: a module may import from itself and from those that stand before it.
 const ORDER: &[&str] = &[
     "error", "id", "sys", "options", "build", "log", "panics", "wire", "protocol", "bridge",
-    "emitter", "events", "status", "node", "health", "worker", "master", "operator", "parent",
-    "cluster",
+    "service", "emitter", "events", "status", "node", "health", "worker", "master", "operator",
+    "parent", "cluster",
 ];
 
 /// Imports that the order would allow, and that must not be all the same.

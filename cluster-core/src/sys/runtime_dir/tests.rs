@@ -235,7 +235,7 @@ fn the_sockets_fit_to_the_last_byte() {
     let fits = machine.open_at(&"d".repeat(longest)).unwrap();
     assert_eq!(fits.master_socket().as_os_str().len(), PATH_LIMIT);
     bind_unix(&fits.master_socket(), 0o600).unwrap();
-    bind_unix(&fits.cache_socket(), 0o600).unwrap();
+    bind_unix(&fits.path().join("cache.sock"), 0o600).unwrap();
     let name = "d".repeat(longest + 1);
     let error = machine.open_at(&name).unwrap_err();
     assert!(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -84,6 +84,12 @@ pub enum SocketError {
 }
 
 impl SocketError {
+    /// A Unix socket was bound, and cannot be waited on.
+    pub(crate) fn unusable(path: &Path, source: &io::Error) -> Self {
+        let errno = Errno::from_io_error(source).unwrap_or(Errno::INVAL);
+        SocketError::new(Address::Unix(path.to_owned()), errno)
+    }
+
     pub(super) fn new(address: Address, source: Errno) -> Self {
         match source {
             Errno::ADDRINUSE => Self::Busy {

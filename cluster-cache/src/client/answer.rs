@@ -1,0 +1,70 @@
+//! An answer, taken out of the bytes that it came in.
+
+use crate::protocol::{Answer, MetaReply, Refusal, Stat};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Got {
+    Done,
+    Accepted(bool),
+    Absent,
+    Hit {
+        value: Vec<u8>,
+    },
+    Removed(Vec<u8>),
+    Inspected {
+        value: Vec<u8>,
+        persist: bool,
+        left_ms: Option<u64>,
+    },
+    Lease {
+        lease: u64,
+        stale: Vec<u8>,
+    },
+    Failed(String),
+    Keys {
+        keys: Vec<String>,
+        next: Option<u64>,
+    },
+    Stat(Stat),
+    Namespaces(Vec<String>),
+    Meta(MetaReply),
+    Refused(Refusal),
+}
+
+impl From<Answer<'_>> for Got {
+    fn from(answer: Answer<'_>) -> Self {
+        let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
+        match answer {
+            Answer::Done => Got::Done,
+            Answer::Accepted(taken) => Got::Accepted(taken),
+            Answer::Absent => Got::Absent,
+            Answer::Hit { value, .. } => Got::Hit {
+                value: value.to_vec(),
+            },
+            Answer::Removed { value } => Got::Removed(value.to_vec()),
+            Answer::Inspected {
+                value,
+                persist,
+                left_ms,
+                ..
+            } => Got::Inspected {
+                value: value.to_vec(),
+                persist,
+                left_ms,
+            },
+            Answer::Lease { lease, stale } => Got::Lease {
+                lease,
+                stale: stale.to_vec(),
+            },
+            Answer::Failed { cause } => Got::Failed(cause.to_owned()),
+            Answer::Keys { keys, next } => Got::Keys {
+                keys: owned(keys),
+                next,
+            },
+            Answer::Stat(stat) => Got::Stat(stat),
+            Answer::Namespaces { names } => Got::Namespaces(owned(names)),
+            Answer::Meta(meta) => Got::Meta(meta),
+            Answer::Refused(refusal) => Got::Refused(refusal),
+        }
+    }
+}

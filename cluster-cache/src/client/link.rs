@@ -1,0 +1,353 @@
+//! The connection of one thread to one cache manager: made when it is first used, made again whenever it breaks, for as long as
+//! the thread lives.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::path::Path;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cluster_core::Closed;
+use cluster_core::service::{self, Connection, SendError, Sender};
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+use tracing::{debug, info};
+
+use super::answer::Got;
+use super::flight::Flights;
+use super::lease::Leases;
+use super::questions::{Heard, Outcome, Questions};
+use super::space::Space;
+use super::watch::Watches;
+use crate::error::CacheError;
+use crate::protocol::{Ask, Op, Refusal, Told};
+
+/// The first pause before another attempt to connect; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause before another attempt.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+thread_local! {
+    static LINKS: RefCell<Vec<Rc<Link>>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Default)]
+struct State {
+    sender: Option<Sender>,
+    questions: Questions,
+    /// The numbers of the namespaces that the manager knows on this connection.
+    opened: HashSet<u32>,
+    connected_before: bool,
+}
+
+pub(super) struct Link {
+    path: Arc<Path>,
+    state: RefCell<State>,
+    /// The connection stands.
+    up: Notify,
+    /// A deadline has come to stand before all others.
+    earlier: Notify,
+    pub(super) flights: Flights,
+    pub(super) leases: Leases,
+    pub(super) watches: Watches,
+}
+
+/// What may be done with a question whose connection breaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It is asked again.
+    Yes,
+    /// It may have been done: only who asks can know.
+    No,
+}
+
+impl Link {
+    /// This thread's connection for a namespace. To be called on an actix arbiter, or in a `LocalSet` of tokio's.
+    pub(super) fn of(space: &Space) -> Rc<Link> {
+        LINKS.with_borrow_mut(|links| {
+            let same = |link: &&Rc<Link>| {
+                Arc::ptr_eq(&link.path, &space.path) || *link.path == *space.path
+            };
+            if let Some(link) = links.iter().find(same) {
+                return Rc::clone(link);
+            }
+            let link = Rc::new(Link {
+                path: Arc::clone(&space.path),
+                state: RefCell::default(),
+                up: Notify::new(),
+                earlier: Notify::new(),
+                flights: Flights::default(),
+                leases: Leases::default(),
+                watches: Watches::default(),
+            });
+            tokio::task::spawn_local(keep(Rc::downgrade(&link)));
+            tokio::task::spawn_local(sweep(Rc::downgrade(&link)));
+            links.push(Rc::clone(&link));
+            link
+        })
+    }
+
+    fn sender(&self) -> Option<Sender> {
+        self.state.borrow().sender.clone()
+    }
+
+    /// The connection, as soon as it stands.
+    async fn connected(&self, deadline: Instant, wait: Duration) -> Result<Sender, CacheError> {
+        if let Some(sender) = self.sender() {
+            return Ok(sender);
+        }
+        let standing = async {
+            loop {
+                let mut up = std::pin::pin!(self.up.notified());
+                up.as_mut().enable();
+                if let Some(sender) = self.sender() {
+                    return sender;
+                }
+                up.await;
+            }
+        };
+        let standing = timeout_at(deadline.into(), standing).await;
+        standing.map_err(|_| CacheError::Unreachable {
+            path: self.path.to_path_buf(),
+            waited_ms: crate::options::millis(wait),
+        })
+    }
+
+    /// Asks the manager, under a deadline.
+    pub(super) async fn ask<'a>(
+        &self,
+        space: &Space,
+        op: impl Fn() -> Op<'a>,
+        again: Again,
+        wait: Duration,
+    ) -> Result<Got, CacheError> {
+        let deadline = after(wait);
+        let mut reopened = false;
+        loop {
+            let sender = self.connected(deadline, wait).await?;
+            if !self.state.borrow().opened.contains(&space.number) {
+                let options = space.options.space.clone();
+                let open = Op::Open {
+                    name: &space.name,
+                    options,
+                };
+                match self
+                    .put(&sender, space.number, open, deadline, wait)
+                    .await?
+                {
+                    Some(Got::Done) => {
+                        self.state.borrow_mut().opened.insert(space.number);
+                    }
+                    Some(Got::Refused(refusal)) => return Err(refusal.into()),
+                    Some(_) => return Err(CacheError::Protocol),
+                    None => continue,
+                }
+            }
+            match self
+                .put(&sender, space.number, op(), deadline, wait)
+                .await?
+            {
+                // Another process has destroyed the namespace: it is made anew, once.
+                Some(Got::Refused(Refusal::Closed)) if !reopened => {
+                    reopened = true;
+                    self.state.borrow_mut().opened.remove(&space.number);
+                }
+                Some(Got::Refused(refusal)) => return Err(refusal.into()),
+                Some(got) => return Ok(got),
+                None if again == Again::Yes => {}
+                None => return Err(CacheError::LinkLost),
+            }
+        }
+    }
+
+    /// Sends one question and waits for its answer; nothing where the connection broke meanwhile.
+    async fn put(
+        &self,
+        sender: &Sender,
+        space: u32,
+        op: Op<'_>,
+        deadline: Instant,
+        wait: Duration,
+    ) -> Result<Option<Got>, CacheError> {
+        let late = || CacheError::Deadline {
+            waited_ms: crate::options::millis(wait),
+        };
+        let filed = self.state.borrow_mut().questions.file(deadline);
+        let (number, earlier) = filed.ok_or_else(late)?;
+        if earlier {
+            self.earlier.notify_one();
+        }
+        let lease_of = match op {
+            Op::Acquire { key, .. } => Some((space, key)),
+            _ => None,
+        };
+        let asked = Asked {
+            link: self,
+            number,
+            lease_of,
+        };
+        let ask = Ask { number, space, op };
+        loop {
+            match sender.send(&ask) {
+                Ok(()) => break,
+                Err(SendError::Closed) => {
+                    tokio::task::yield_now().await;
+                    return Ok(None);
+                }
+                Err(SendError::Backlogged) => {
+                    let room = timeout_at(deadline.into(), sender.ready()).await;
+                    room.map_err(|_| late())?;
+                }
+                Err(_) => return Err(CacheError::Protocol),
+            }
+        }
+        let outcome = poll_fn(|cx| self.state.borrow_mut().questions.poll(asked.number, cx)).await;
+        match outcome {
+            Outcome::Answered(got) => Ok(Some(got)),
+            Outcome::Lost => Ok(None),
+            Outcome::TooLate => Err(late()),
+        }
+    }
+
+    /// Tells the manager something whose answer nobody waits for.
+    pub(super) fn tell(&self, space: u32, op: Op<'_>) {
+        let Some(sender) = self.sender() else { return };
+        let ask = Ask {
+            number: 0,
+            space,
+            op,
+        };
+        if let Err(e) = sender.send(&ask) {
+            debug!(error = %e, "something was not told to the cache manager");
+        }
+    }
+
+    fn hear(&self, bytes: &[u8]) -> Result<(), Closed> {
+        match service::read::<Told<'_>>(bytes)? {
+            Told::Answer { number, answer } => {
+                let heard = self
+                    .state
+                    .borrow_mut()
+                    .questions
+                    .answer(number, answer.into());
+                match heard {
+                    Heard::Wake(Some(waker)) => waker.wake(),
+                    Heard::Wake(None) | Heard::Nobody => {}
+                    Heard::GiveBack { space, key, lease } => self.tell(
+                        space,
+                        Op::Abandon {
+                            key: &key,
+                            lease,
+                            failure: None,
+                        },
+                    ),
+                }
+            }
+            Told::Changed { watch, change } => self.watches.hear(watch, change),
+        }
+        Ok(())
+    }
+
+    fn stands(&self, sender: Sender) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.opened.clear();
+            state.sender = Some(sender);
+            if std::mem::replace(&mut state.connected_before, true) {
+                info!(path = %self.path.display(), "connected to the cache manager again");
+            }
+        }
+        self.leases.claim_again(self);
+        self.watches.begin_again(self);
+        self.up.notify_waiters();
+    }
+
+    /// Opens a namespace without waiting for the answer: for what is told on a new connection before anybody asks.
+    pub(super) fn open_unasked(&self, space: &Space) {
+        let open = Op::Open {
+            name: &space.name,
+            options: space.options.space.clone(),
+        };
+        self.tell(space.number, open);
+    }
+
+    fn broke(&self) {
+        let woken = {
+            let mut state = self.state.borrow_mut();
+            state.sender = None;
+            state.questions.lose_all()
+        };
+        woken.into_iter().for_each(std::task::Waker::wake);
+    }
+}
+
+/// The moment after so long a wait; decades from now where it has no end.
+pub(super) fn after(wait: Duration) -> Instant {
+    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+    Instant::now() + wait.min(DECADES)
+}
+
+/// Forgets a question that nobody waits for any more.
+struct Asked<'a> {
+    link: &'a Link,
+    number: u64,
+    lease_of: Option<(u32, &'a str)>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let lease_of = self.lease_of.map(|(space, key)| (space, key.into()));
+        let mut state = self.link.state.borrow_mut();
+        state.questions.forget(self.number, lease_of);
+    }
+}
+
+/// Keeps the connection for as long as the thread does.
+async fn keep(link: Weak<Link>) {
+    let mut pause = FIRST_PAUSE;
+    while let Some(strong) = link.upgrade() {
+        let connected = Connection::connect(&strong.path).await;
+        match connected {
+            Ok(connection) => {
+                pause = FIRST_PAUSE;
+                strong.stands(connection.sender());
+                let heard = Weak::clone(&link);
+                drop(strong);
+                let closed = connection.run(move |bytes| match heard.upgrade() {
+                    Some(link) => link.hear(bytes),
+                    None => Err(Closed::Here),
+                });
+                let closed = closed.await;
+                if let Some(strong) = link.upgrade() {
+                    info!(path = %strong.path.display(), reason = %closed, "the connection to the cache manager is gone");
+                    strong.broke();
+                }
+            }
+            Err(e) => {
+                debug!(path = %strong.path.display(), error = %e, "no connection to the cache manager yet");
+                drop(strong);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Ends the questions whose time is over.
+async fn sweep(link: Weak<Link>) {
+    while let Some(strong) = link.upgrade() {
+        let (woken, next) = {
+            let mut state = strong.state.borrow_mut();
+            let woken = state.questions.expire(Instant::now());
+            (woken, state.questions.look)
+        };
+        woken.into_iter().for_each(std::task::Waker::wake);
+        let earlier = strong.earlier.notified();
+        match next {
+            Some(next) => drop(timeout_at(next.into(), earlier).await),
+            None => earlier.await,
+        }
+    }
+}

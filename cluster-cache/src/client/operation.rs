@@ -1,0 +1,361 @@
+//! Operations on their way: they begin when they are awaited, and can be told before how long to wait.
+
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::answer::Got;
+use super::flight::{self, Load, Order};
+use super::link::{Again, Link};
+use super::space::Space;
+use crate::error::CacheError;
+use crate::limits::MOST_KEY_BYTES;
+use crate::options::millis;
+use crate::protocol::{Keep, Op};
+use crate::value;
+
+/// A value as it is kept: bytes that can be shown without knowing their type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value(Vec<u8>);
+
+impl Value {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Value(bytes)
+    }
+
+    /// The value, as a value of this type; of `serde_json::Value` too.
+    ///
+    /// # Errors
+    ///
+    /// That it is none.
+    pub fn get<T: DeserializeOwned>(&self) -> Result<T, rmp_serde::decode::Error> {
+        value::decode(&self.0)
+    }
+}
+
+/// What is known of an entry.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Inspected {
+    /// The value; none where it is known that there is none.
+    pub value: Option<Value>,
+    /// Whether it outlives the cache manager.
+    pub persist: bool,
+    /// How long it is still kept; none where it is kept forever.
+    pub left: Option<Duration>,
+}
+
+pub(super) fn check_key(space: &Space, key: &str) -> Result<(), CacheError> {
+    if key.is_empty() || key.len() > MOST_KEY_BYTES {
+        return Err(CacheError::Key {
+            namespace: space.name.clone(),
+            bytes: key.len(),
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn encode<T: Serialize + ?Sized>(
+    space: &Space,
+    key: &str,
+    value: &T,
+) -> Result<Vec<u8>, CacheError> {
+    let bytes = value::encode(value).map_err(|source| CacheError::Encode {
+        namespace: space.name.clone(),
+        key: key.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let allowed = usize::try_from(space.options.space.max_value_bytes).unwrap_or(usize::MAX);
+    if bytes.len() > allowed {
+        return Err(CacheError::Value {
+            namespace: space.name.clone(),
+            key: key.to_owned(),
+            bytes: bytes.len(),
+            allowed,
+        });
+    }
+    Ok(bytes)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(
+    space: &Space,
+    key: &str,
+    bytes: &[u8],
+) -> Result<T, CacheError> {
+    value::decode(bytes).map_err(|source| CacheError::Decode {
+        namespace: space.name.clone(),
+        key: key.to_owned(),
+        source: Arc::new(source),
+    })
+}
+
+/// Reads a value: `cache.get::<T>(key).await`.
+#[must_use = "it begins when it is awaited"]
+pub struct Get<'a, T> {
+    space: &'a Arc<Space>,
+    key: &'a str,
+    wait: Duration,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> Get<'a, T> {
+    pub(super) fn new(space: &'a Arc<Space>, key: &'a str, wait: Duration) -> Self {
+        Get {
+            space,
+            key,
+            wait,
+            of: PhantomData,
+        }
+    }
+
+    /// How long it may take.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+}
+
+impl<'a, T: DeserializeOwned + 'a> IntoFuture for Get<'a, T> {
+    type Output = Result<Option<T>, CacheError>;
+    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Get {
+            space, key, wait, ..
+        } = self;
+        async move {
+            check_key(space, key)?;
+            let link = Link::of(space);
+            let op = || Op::Get { key, probe: false };
+            match link.ask(space, op, Again::Yes, wait).await? {
+                Got::Hit { value } => decode(space, key, &value).map(Some),
+                Got::Absent => Ok(None),
+                _ => Err(CacheError::Protocol),
+            }
+        }
+        .boxed_local()
+    }
+}
+
+/// Sets a value: `cache.set(key, &value).await`; answers whether it was accepted.
+#[must_use = "it begins when it is awaited"]
+pub struct Set<'a> {
+    space: &'a Arc<Space>,
+    key: &'a str,
+    value: Result<Vec<u8>, CacheError>,
+    keep: Keep,
+    if_absent: bool,
+    wait: Duration,
+}
+
+impl<'a> Set<'a> {
+    pub(super) fn new<T: Serialize + ?Sized>(
+        space: &'a Arc<Space>,
+        key: &'a str,
+        value: &T,
+        wait: Duration,
+    ) -> Self {
+        let value = check_key(space, key).and_then(|()| encode(space, key, value));
+        Set {
+            space,
+            key,
+            value,
+            keep: Keep::default(),
+            if_absent: false,
+            wait,
+        }
+    }
+
+    /// How long it may take.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// How long the value is kept, in whole milliseconds; as the namespace's options say, unless set.
+    pub fn expire(mut self, after: Duration) -> Self {
+        self.keep.expire_ms = Some(millis(after));
+        self
+    }
+
+    /// Whether the value outlives the cache manager; as the namespace's options say, unless set.
+    pub fn persist(mut self, persist: bool) -> Self {
+        self.keep.persist = Some(persist);
+        self
+    }
+
+    /// Only where there is no value.
+    pub fn leave_if_not_null(mut self) -> Self {
+        self.if_absent = true;
+        self
+    }
+}
+
+impl<'a> IntoFuture for Set<'a> {
+    type Output = Result<bool, CacheError>;
+    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Set {
+            space,
+            key,
+            value,
+            keep,
+            if_absent,
+            wait,
+        } = self;
+        async move {
+            let value = value?;
+            let link = Link::of(space);
+            let op = || Op::Set {
+                key,
+                value: &value,
+                keep,
+                if_absent,
+            };
+            match link.ask(space, op, Again::No, wait).await? {
+                Got::Accepted(taken) => Ok(taken),
+                _ => Err(CacheError::Protocol),
+            }
+        }
+        .boxed_local()
+    }
+}
+
+/// Reads a value, or loads it, once for all who ask: `cache.get_or_load(key, load).await`.
+#[must_use = "it begins when it is awaited"]
+pub struct GetOrLoad<'a, T> {
+    space: &'a Arc<Space>,
+    key: &'a str,
+    load: Load,
+    keep: Keep,
+    wait: Duration,
+    load_timeout: Duration,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> GetOrLoad<'a, T> {
+    pub(super) fn new(space: &'a Arc<Space>, key: &'a str, load: Load, wait: Duration) -> Self {
+        GetOrLoad {
+            space,
+            key,
+            load,
+            keep: Keep::default(),
+            wait,
+            load_timeout: space.options.load_timeout,
+            of: PhantomData,
+        }
+    }
+
+    /// How long this call waits. The load goes on when it is over, and its value is kept.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// How long the loaded value is kept, in whole milliseconds; as the namespace's options say, unless set.
+    pub fn expire(mut self, after: Duration) -> Self {
+        self.keep.expire_ms = Some(millis(after));
+        self
+    }
+
+    /// Whether the loaded value outlives the cache manager; as the namespace's options say, unless set.
+    pub fn persist(mut self, persist: bool) -> Self {
+        self.keep.persist = Some(persist);
+        self
+    }
+
+    /// How long the load may take; as the namespace's options say, unless set.
+    pub fn load_timeout(mut self, time: Duration) -> Self {
+        self.load_timeout = time;
+        self
+    }
+
+    async fn found(self) -> Result<Option<T>, CacheError>
+    where
+        T: DeserializeOwned,
+    {
+        let (space, key, wait) = (self.space, self.key, self.wait);
+        check_key(space, key)?;
+        let link = Link::of(space);
+        let found = async {
+            let get = || Op::Get { key, probe: true };
+            match link.ask(space, get, Again::Yes, wait).await? {
+                Got::Hit { value } => return decode(space, key, &value).map(Some),
+                Got::Absent => {}
+                _ => return Err(CacheError::Protocol),
+            }
+            let order = Order {
+                load: self.load,
+                keep: self.keep,
+                load_timeout: self.load_timeout,
+            };
+            let loaded = flight::join(&link, space, key, order).await?;
+            loaded.map(|bytes| decode(space, key, &bytes)).transpose()
+        };
+        let waited_ms = millis(wait);
+        timeout(wait, found)
+            .await
+            .unwrap_or(Err(CacheError::Deadline { waited_ms }))
+    }
+}
+
+impl<'a, T: DeserializeOwned + 'a> IntoFuture for GetOrLoad<'a, T> {
+    type Output = Result<T, CacheError>;
+    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (space, key) = (self.space, self.key);
+        async move {
+            // Nothing is found only by a loader that may find nothing, of another call for the same key.
+            self.found().await?.ok_or_else(|| CacheError::Load {
+                namespace: space.name.clone(),
+                key: key.to_owned(),
+                cause: "there is no such value".to_owned(),
+            })
+        }
+        .boxed_local()
+    }
+}
+
+/// The same with a loader that may find nothing: `cache.find_or_load(key, load).await`.
+#[must_use = "it begins when it is awaited"]
+pub struct FindOrLoad<'a, T>(pub(super) GetOrLoad<'a, T>);
+
+impl<'a, T> FindOrLoad<'a, T> {
+    /// As [`GetOrLoad::wait`].
+    pub fn wait(self, wait: Duration) -> Self {
+        FindOrLoad(self.0.wait(wait))
+    }
+
+    /// As [`GetOrLoad::expire`].
+    pub fn expire(self, after: Duration) -> Self {
+        FindOrLoad(self.0.expire(after))
+    }
+
+    /// As [`GetOrLoad::persist`].
+    pub fn persist(self, persist: bool) -> Self {
+        FindOrLoad(self.0.persist(persist))
+    }
+
+    /// As [`GetOrLoad::load_timeout`].
+    pub fn load_timeout(self, time: Duration) -> Self {
+        FindOrLoad(self.0.load_timeout(time))
+    }
+}
+
+impl<'a, T: DeserializeOwned + 'a> IntoFuture for FindOrLoad<'a, T> {
+    type Output = Result<Option<T>, CacheError>;
+    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.0.found().boxed_local()
+    }
+}

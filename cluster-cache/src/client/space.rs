@@ -1,0 +1,88 @@
+//! The namespaces that this process uses: one for each socket and name, whoever asks for it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::warn;
+
+use crate::error::CacheError;
+use crate::limits::MOST_NAME_BYTES;
+use crate::options::CacheOptions;
+
+/// Namespaces that one process may use at once.
+const MOST: usize = 4096;
+
+/// A namespace as this process uses it.
+#[derive(Debug)]
+pub(crate) struct Space {
+    /// This process's number for it on every connection; never 0.
+    pub(super) number: u32,
+    pub(super) name: String,
+    pub(super) path: Arc<Path>,
+    pub(super) options: CacheOptions,
+    /// How long an operation may take where it does not say so itself.
+    pub(super) wait: Duration,
+}
+
+type Known = HashMap<PathBuf, HashMap<String, Arc<Space>>>;
+
+static KNOWN: LazyLock<Mutex<(Known, u32)>> = LazyLock::new(Mutex::default);
+
+/// The namespace of a name at a socket; the options of the first call hold.
+pub(super) fn open(
+    path: &Path,
+    name: &str,
+    options: CacheOptions,
+    wait: Duration,
+) -> Result<Arc<Space>, CacheError> {
+    if name.is_empty() || name.len() > MOST_NAME_BYTES {
+        return Err(CacheError::Name(name.len()));
+    }
+    let mut known = KNOWN.lock();
+    if let Some(space) = known.0.get(path).and_then(|names| names.get(name)) {
+        if space.options != options {
+            warn!(
+                namespace = name,
+                "a namespace of the cache is opened with other options than before: the first ones hold"
+            );
+        }
+        return Ok(Arc::clone(space));
+    }
+    if known.0.values().map(HashMap::len).sum::<usize>() >= MOST {
+        return Err(CacheError::Namespaces {
+            name: name.to_owned(),
+            most: MOST,
+        });
+    }
+    known.1 += 1;
+    let number = known.1;
+    let names = known.0.entry(path.to_owned()).or_default();
+    let path = names
+        .values()
+        .next()
+        .map_or_else(|| path.into(), |other| Arc::clone(&other.path));
+    let space = Arc::new(Space {
+        number,
+        name: name.to_owned(),
+        path,
+        wait: options.wait.unwrap_or(wait),
+        options,
+    });
+    names.insert(name.to_owned(), Arc::clone(&space));
+    Ok(space)
+}
+
+/// Forgets a namespace, so that the next one who opens it says how it is to be.
+pub(super) fn forget(space: &Space) {
+    let mut known = KNOWN.lock();
+    if let Some(names) = known.0.get_mut(&*space.path)
+        && names
+            .get(&space.name)
+            .is_some_and(|s| s.number == space.number)
+    {
+        names.remove(&space.name);
+    }
+}

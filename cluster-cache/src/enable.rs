@@ -1,0 +1,216 @@
+//! The cache without a cluster: any processes of one user share it by its name. The first serves it; when it is gone, another does.
+
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster_core::service::ServiceSocket;
+use cluster_core::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, memory_limit};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::client::Cache;
+use crate::error::CacheError;
+use crate::manager::{CacheManager, ManagerOptions, Serves};
+use crate::options::CacheOptions;
+
+/// How often a process that does not serve looks whether it is to.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How a cache is shared.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Sharing {
+    name: String,
+    directory: Option<PathBuf>,
+    max_bytes: Option<usize>,
+    wait: Duration,
+}
+
+impl Sharing {
+    /// A cache of a name: letters, digits, `.`, `_` and `-`.
+    pub fn new(name: &str) -> Self {
+        Sharing {
+            name: name.to_owned(),
+            directory: None,
+            max_bytes: None,
+            wait: Duration::from_secs(3),
+        }
+    }
+
+    /// The directory of the socket and the lock: this user's own, with mode 0700; made where there is none. Unless set, one of the
+    /// name `cache-NAME` where clusters have theirs.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// How many bytes all namespaces may take together, where this process serves; a quarter of the memory limit unless set.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long an operation may take where nothing else is said; 3 s unless set.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+}
+
+/// Why a cache cannot be shared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnableError {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] RuntimeDirError),
+    /// Its socket cannot be used.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+}
+
+/// A cache that is shared. Cheap to clone; when the last clone is dropped, this process serves it no more.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    socket: PathBuf,
+    wait: Duration,
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// Dropped with the last handle.
+    _handles: oneshot::Sender<()>,
+    ended: parking_lot::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Caches {
+    /// A namespace of it; as [`CacheExt::cache`](crate::CacheExt::cache).
+    ///
+    /// # Errors
+    ///
+    /// That the name is too long, or that this process has too many namespaces.
+    pub fn cache(&self, name: &str, options: CacheOptions) -> Result<Cache, CacheError> {
+        Cache::open(&self.socket, name, options, self.wait)
+    }
+
+    /// Ends this process's part in it, and resolves when it serves no more. Other handles are of no use from then on, unless
+    /// another process serves.
+    pub async fn close(self) {
+        let Ok(held) = Arc::try_unwrap(self.held) else {
+            return;
+        };
+        drop(held._handles);
+        let _ = held.ended.into_inner().recv().await;
+    }
+}
+
+/// Shares a cache with every process that calls this with the same name, or the same directory. The first of them serves it, on the
+/// arbiter on which it calls this; when that one ends, however it does, another serves within a moment.
+///
+/// ```
+/// use cluster_cache::{CacheOptions, Sharing, enable};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path().join("cache");
+/// actix::System::new().block_on(async {
+///     let caches = enable(Sharing::new("prices").directory(directory))?;
+///     let prices = caches.cache("prices", CacheOptions::default())?;
+///     prices.set("apple", &42_u64).await?;
+///     assert_eq!(prices.get("apple").await?, Some(42_u64));
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Why its directory or its socket cannot be used.
+///
+/// # Panics
+///
+/// On a thread that runs no actix arbiter.
+pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
+    let name = format!("cache-{}", sharing.name);
+    let directory = RuntimeDir::open(sharing.directory.as_deref(), &name)?;
+    let socket = directory.path().join("cache.sock");
+    let options = ManagerOptions {
+        max_bytes: sharing
+            .max_bytes
+            .or_else(|| memory_limit().and_then(|limit| usize::try_from(limit / 4).ok())),
+        follows_crash: false,
+    };
+    let first = serve(&directory, &socket, &options)?;
+    let (handles, mut gone) = oneshot::channel();
+    let (end, ended) = mpsc::channel::<()>(1);
+    let path = socket.clone();
+    actix_rt::spawn(async move {
+        let serving = tokio::select! {
+            serving = take_turns(first, &directory, &path, &options) => serving,
+            _ = &mut gone => None,
+        };
+        if let Some((serves, lock)) = serving {
+            let _ = gone.await;
+            serves.end().await;
+            drop(lock);
+        }
+        drop(end);
+    });
+    Ok(Caches {
+        socket,
+        wait: sharing.wait,
+        held: Arc::new(Held {
+            _handles: handles,
+            ended: parking_lot::Mutex::new(ended),
+        }),
+    })
+}
+
+type Serving = Option<(Serves, Lock)>;
+
+/// Resolves when this process serves.
+async fn take_turns(
+    first: Serving,
+    directory: &RuntimeDir,
+    socket: &std::path::Path,
+    options: &ManagerOptions,
+) -> Serving {
+    if first.is_some() {
+        return first;
+    }
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match serve(directory, socket, options) {
+            Ok(Some(serving)) => return Some(serving),
+            Ok(None) => {}
+            Err(e) => {
+                warn!(error = %e, "this process cannot serve the cache");
+                // Others may.
+                pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Serves, unless another process does.
+fn serve(
+    directory: &RuntimeDir,
+    socket: &std::path::Path,
+    options: &ManagerOptions,
+) -> Result<Serving, EnableError> {
+    let lock = match directory.lock() {
+        Ok(lock) => lock,
+        Err(RuntimeDirError::Held { .. }) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let options = ManagerOptions {
+        // A manager that ends in peace takes its socket along.
+        follows_crash: std::fs::symlink_metadata(socket).is_ok(),
+        ..options.clone()
+    };
+    let listening = ServiceSocket::bind(socket)?;
+    info!(path = %socket.display(), "this process serves the cache");
+    Ok(Some((CacheManager::start_at(listening, options), lock)))
+}

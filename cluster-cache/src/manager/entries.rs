@@ -1,0 +1,223 @@
+//! Entries: read, set, deleted, ended by their time, and made to give way.
+
+use tracing::info;
+
+use super::loads::is_stale;
+use super::turn::Asker;
+use super::{CacheManager, now};
+use crate::protocol::{Answer, Changed, Keep, Refusal};
+use crate::table::{Millis, Put, Table};
+
+impl CacheManager {
+    /// Whether a key has a value that counts as fresh.
+    pub(super) fn is_there(&self, space: usize, key: &str, now: Millis) -> bool {
+        let space = &self.spaces[space];
+        let entry = space.table.peek(key, now);
+        entry.is_some_and(|e| !e.value.is_empty() && !is_stale(space, e.expires, now))
+    }
+
+    pub(super) fn get(
+        &mut self,
+        asker: Asker,
+        space: usize,
+        (key, probe): (&str, bool),
+        now: Millis,
+    ) {
+        let space = &mut self.spaces[space];
+        let stale_ms = space.options.stale_ms;
+        let found = space.table.read(key, now).filter(|entry| {
+            let fresh = entry
+                .expires
+                .is_none_or(|at| at.saturating_sub(stale_ms) > now);
+            fresh && !entry.value.is_empty()
+        });
+        let answer = match found {
+            Some(entry) => {
+                space.stat.hits += 1;
+                Answer::Hit {
+                    version: entry.version,
+                    value: &entry.value,
+                }
+            }
+            None => {
+                space.stat.misses += u64::from(!probe);
+                Answer::Absent
+            }
+        };
+        self.links.answer(asker.link, asker.number, answer);
+    }
+
+    pub(super) fn delete(&mut self, asker: Asker, place: usize, key: &str, now: Millis) {
+        let there = self.is_there(place, key, now);
+        let removed = self.remove(place, key, |key, version| Changed::Deleted { key, version });
+        let value = removed.filter(|_| there);
+        let answer = value
+            .as_deref()
+            .map_or(Answer::Absent, |value| Answer::Removed { value });
+        self.links.answer(asker.link, asker.number, answer);
+        let next = self.next();
+        if let Some(heir) = self.spaces[place].leases.void(key, next, now) {
+            self.grant(heir);
+        }
+    }
+
+    /// Sets an entry, tells who watches it, and has others give way where there is no room.
+    pub(super) fn store(&mut self, place: usize, key: &str, value: &[u8], keep: Keep, now: Millis) {
+        let version = self.next();
+        let space = &mut self.spaces[place];
+        let expires = keep
+            .expire_ms
+            .or(space.options.expire_ms)
+            .map(|ms| jittered(ms, space.options.jitter_percent, version))
+            .map(|ms| {
+                now.saturating_add(ms)
+                    .saturating_add(space.options.stale_ms)
+            });
+        let put = Put {
+            value: value.into(),
+            expires,
+            persist: keep.persist.unwrap_or(space.options.persist),
+            version,
+        };
+        let before = space.table.bytes();
+        space.table.put(key, put);
+        space.version = version;
+        self.bytes = self.bytes - before + space.table.bytes();
+        let change = if value.is_empty() {
+            Changed::Deleted { key, version }
+        } else {
+            Changed::Set {
+                key,
+                version,
+                value,
+            }
+        };
+        space.watches.tell(key, &change, &self.links);
+        self.make_room(place, key);
+    }
+
+    pub(super) fn make_room(&mut self, place: usize, but: &str) {
+        let most = self.spaces[place].options.max_bytes;
+        let most = most.map_or(usize::MAX, |most| {
+            usize::try_from(most).unwrap_or(usize::MAX)
+        });
+        while self.spaces[place].table.bytes() > most {
+            if !self.evict(place, but) {
+                break;
+            }
+        }
+        let most = self.options.max_bytes.unwrap_or(usize::MAX);
+        while self.bytes > most {
+            // Who needs room makes it, as long as there is anything else in its namespace.
+            let largest = || {
+                let others = self.spaces.iter().filter(|(other, _)| *other != place);
+                others.max_by_key(|(_, s)| s.table.bytes()).map(|(p, _)| p)
+            };
+            let from = match self.spaces[place].table.len() {
+                0 | 1 => largest(),
+                _ => Some(place),
+            };
+            if !from.is_some_and(|from| self.evict(from, but)) {
+                break;
+            }
+        }
+    }
+
+    pub(super) fn evict(&mut self, place: usize, but: &str) -> bool {
+        let version = self.next();
+        let space = &mut self.spaces[place];
+        let before = space.table.bytes();
+        let Some(entry) = space.table.evict(but) else {
+            return false;
+        };
+        self.bytes = self.bytes - before + space.table.bytes();
+        space.stat.evicted += 1;
+        space.version = version;
+        let key = &*entry.key;
+        let change = Changed::Evicted { key, version };
+        space.watches.tell(key, &change, &self.links);
+        true
+    }
+
+    /// Takes an entry out and tells who watches it; gives back its value.
+    pub(super) fn remove(
+        &mut self,
+        place: usize,
+        key: &str,
+        change: fn(&str, u64) -> Changed<'_>,
+    ) -> Option<Box<[u8]>> {
+        let version = self.next();
+        let space = &mut self.spaces[place];
+        let before = space.table.bytes();
+        let entry = space.table.remove(key)?;
+        self.bytes = self.bytes - before + space.table.bytes();
+        space.version = version;
+        space.watches.tell(key, &change(key, version), &self.links);
+        Some(entry.value)
+    }
+
+    pub(super) fn clear(&mut self, place: usize) {
+        let version = self.next();
+        let space = &mut self.spaces[place];
+        self.bytes -= space.table.bytes();
+        space.table = Table::new();
+        space.version = version;
+        space
+            .watches
+            .tell_all(&Changed::Cleared { version }, &self.links);
+    }
+
+    pub(super) fn destroy(&mut self, place: usize) {
+        let mut space = self.spaces.remove(place);
+        self.bytes -= space.table.bytes();
+        self.links.untie(place);
+        for waiter in space.leases.clear() {
+            let answer = Answer::Refused(Refusal::Closed);
+            self.links.answer(waiter.link, waiter.number, answer);
+        }
+        if let Some(parked) = &mut self.settling {
+            parked.retain(|parked| parked.space != place);
+        }
+        space.watches.tell_all(&Changed::Destroyed, &self.links);
+        info!(namespace = %space.name, "a namespace of the cache was destroyed");
+    }
+
+    /// Ends the entries and the leases whose time is over.
+    pub(super) fn end_what_is_over(&mut self) {
+        let now = now();
+        let places: Vec<_> = self.spaces.iter().map(|(place, _)| place).collect();
+        for place in places {
+            let before = self.spaces[place].table.bytes();
+            loop {
+                let version = self.next();
+                let space = &mut self.spaces[place];
+                let Some(entry) = space.table.next_over(now) else {
+                    break;
+                };
+                space.stat.expired += 1;
+                space.version = version;
+                let key = &*entry.key;
+                let change = Changed::Expired { key, version };
+                space.watches.tell(key, &change, &self.links);
+            }
+            self.bytes = self.bytes - before + self.spaces[place].table.bytes();
+            loop {
+                let next = self.next();
+                let Some(heir) = self.spaces[place].leases.pass_on_overdue(next, now) else {
+                    break;
+                };
+                if let Some(heir) = heir {
+                    self.grant(heir);
+                }
+            }
+        }
+    }
+}
+
+/// A time that is up to so many hundredths shorter: what is set together does not end together.
+fn jittered(ms: u64, percent: u8, dice: u64) -> u64 {
+    // Fibonacci hashing spreads numbers that follow each other.
+    let dice = u128::from(dice.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let most = u128::from(ms) * u128::from(percent.min(100)) / 100;
+    ms - u64::try_from((most * dice) >> 64).unwrap_or(ms)
+}

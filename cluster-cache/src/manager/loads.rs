@@ -1,0 +1,161 @@
+//! Loads: who may load a key, and what those are told who wait for it.
+
+use super::space::Space;
+use super::turn::{Asker, check};
+use super::{CacheManager, Parked, now};
+use crate::lease::{Acquired, MOST_WAITERS, Waiter};
+use crate::protocol::{Answer, Changed, Keep, Refusal};
+use crate::table::Millis;
+
+impl CacheManager {
+    /// Answers who waited for a value that is there now.
+    pub(super) fn answer_hit(&self, waiter: Waiter, space: usize, key: &str, now: Millis) {
+        let answer = match self.spaces[space].table.peek(key, now) {
+            Some(entry) if !entry.value.is_empty() => Answer::Hit {
+                version: entry.version,
+                value: &entry.value,
+            },
+            _ => Answer::Absent,
+        };
+        self.links.answer(waiter.link, waiter.number, answer);
+    }
+
+    pub(super) fn grant(&self, (heir, lease): (Waiter, u64)) {
+        let answer = Answer::Lease { lease, stale: &[] };
+        self.links.answer(heir.link, heir.number, answer);
+    }
+
+    pub(super) fn acquire(
+        &mut self,
+        waiter: Waiter,
+        place: usize,
+        key: &str,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let lease = self.next();
+        let space = &mut self.spaces[place];
+        let entry = space.table.read(key, now).map(|e| (e.version, e.expires));
+        let fresh = entry.is_some_and(|(_, expires)| !is_stale(space, expires, now));
+        if fresh {
+            space.stat.hits += 1;
+            self.answer_hit(waiter, place, key, now);
+            return Ok(());
+        }
+        // What is out of date is served while one process reloads it.
+        if entry.is_some() && space.leases.is_loading(key) {
+            space.stat.hits += 1;
+            self.answer_hit(waiter, place, key, now);
+            return Ok(());
+        }
+        space.stat.misses += 1;
+        if let Some(parked) = &mut self.settling
+            && !space.leases.is_loading(key)
+        {
+            parked.push(Parked {
+                link: waiter.link,
+                number: waiter.number,
+                space: place,
+                key: key.into(),
+                load_ms: waiter.load_ms,
+            });
+            return Ok(());
+        }
+        match space.leases.acquire(key, waiter, lease, now) {
+            Acquired::Waits => {}
+            Acquired::Crowded => return Err(Refusal::Waiters(MOST_WAITERS)),
+            Acquired::Lease(lease) => {
+                let stale = space.table.peek(key, now).map_or(&[][..], |e| &e.value);
+                let answer = Answer::Lease { lease, stale };
+                self.links.answer(waiter.link, waiter.number, answer);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fulfil(
+        &mut self,
+        asker: Asker,
+        place: usize,
+        (key, lease): (&str, u64),
+        value: &[u8],
+        keep: Keep,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        if let Err(refusal) = check(&self.spaces[place], key, value) {
+            let cause = refusal.to_string();
+            self.abandon(asker, place, (key, lease), Some(&cause), now)?;
+            return Ok(());
+        }
+        let waiters = self.spaces[place].leases.fulfil(key, lease);
+        let waiters = waiters.ok_or(Refusal::Lease)?;
+        self.spaces[place].stat.loads += 1;
+        let negative_ms = self.spaces[place].options.negative_ms;
+        if !value.is_empty() {
+            self.store(place, key, value, keep, now);
+        } else if negative_ms > 0 {
+            let keep = Keep {
+                expire_ms: Some(negative_ms),
+                ..keep
+            };
+            self.store(place, key, value, keep, now);
+        } else {
+            self.remove(place, key, |key, version| Changed::Deleted { key, version });
+        }
+        for waiter in waiters {
+            self.answer_hit(waiter, place, key, now);
+        }
+        self.links.answer(asker.link, asker.number, Answer::Done);
+        Ok(())
+    }
+
+    pub(super) fn abandon(
+        &mut self,
+        asker: Asker,
+        place: usize,
+        (key, lease): (&str, u64),
+        failure: Option<&str>,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let next = self.next();
+        let space = &mut self.spaces[place];
+        match failure {
+            Some(cause) => {
+                let waiters = space.leases.fulfil(key, lease).ok_or(Refusal::Lease)?;
+                space.stat.errors += 1;
+                for waiter in waiters {
+                    let answer = Answer::Failed { cause };
+                    self.links.answer(waiter.link, waiter.number, answer);
+                }
+            }
+            None => {
+                let passed = space.leases.abandon(key, lease, next, now);
+                if let Some(heir) = passed.map_err(|()| Refusal::Lease)? {
+                    self.grant(heir);
+                }
+            }
+        }
+        self.links.answer(asker.link, asker.number, Answer::Done);
+        Ok(())
+    }
+
+    /// The time for claims is over: who waited for it may load now.
+    pub(super) fn settle(&mut self) {
+        let now = now();
+        for parked in self.settling.take().unwrap_or_default() {
+            let waiter = Waiter {
+                link: parked.link,
+                number: parked.number,
+                load_ms: parked.load_ms,
+            };
+            if let Err(refusal) = self.acquire(waiter, parked.space, &parked.key, now) {
+                let answer = Answer::Refused(refusal);
+                self.links.answer(parked.link, parked.number, answer);
+            }
+        }
+    }
+}
+
+/// Whether an entry with this hard end is out of date.
+pub(super) fn is_stale(space: &Space, expires: Option<Millis>, now: Millis) -> bool {
+    space.fresh_until(expires).is_some_and(|at| at <= now)
+}

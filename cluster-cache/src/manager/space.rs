@@ -1,0 +1,157 @@
+//! One namespace: its entries, its leases, who watches it, and its figures.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+
+use super::links::Links;
+use crate::lease::{Leases, LinkId};
+use crate::protocol::{Changed, SpaceOptions, Stat, Told};
+use crate::table::{Millis, Table};
+
+struct Watch {
+    link: LinkId,
+    number: u64,
+    key: Option<Box<str>>,
+}
+
+/// Who watches a namespace.
+#[derive(Default)]
+pub(super) struct Watches {
+    all: Slab<Watch>,
+    places: HashMap<(LinkId, u64), usize>,
+    by_key: HashMap<Box<str>, Vec<usize>>,
+    of_every_key: Vec<usize>,
+}
+
+impl Watches {
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Adds a watch; one that the connection has under the same number ends.
+    pub(super) fn add(&mut self, link: LinkId, number: u64, key: Option<&str>) {
+        self.remove(link, number);
+        let place = self.all.insert(Watch {
+            link,
+            number,
+            key: key.map(Into::into),
+        });
+        self.places.insert((link, number), place);
+        match key {
+            Some(key) => self.by_key.entry(key.into()).or_default().push(place),
+            None => self.of_every_key.push(place),
+        }
+    }
+
+    pub(super) fn remove(&mut self, link: LinkId, number: u64) {
+        if let Some(place) = self.places.remove(&(link, number)) {
+            self.take(place);
+        }
+    }
+
+    /// Ends all watches of a connection.
+    pub(super) fn forget(&mut self, link: LinkId) {
+        let of_link = |(_, watch): &(usize, &Watch)| watch.link == link;
+        let gone: Vec<_> = self
+            .all
+            .iter()
+            .filter(of_link)
+            .map(|(p, w)| (p, w.number))
+            .collect();
+        for (place, number) in gone {
+            self.places.remove(&(link, number));
+            self.take(place);
+        }
+    }
+
+    fn take(&mut self, place: usize) {
+        match self.all.remove(place).key {
+            Some(key) => {
+                if let Some(places) = self.by_key.get_mut(&key) {
+                    places.retain(|other| *other != place);
+                    if places.is_empty() {
+                        self.by_key.remove(&key);
+                    }
+                }
+            }
+            None => self.of_every_key.retain(|other| *other != place),
+        }
+    }
+
+    /// Tells a change of one key to who watches it.
+    pub(super) fn tell(&self, key: &str, change: &Changed<'_>, links: &Links) {
+        if self.all.is_empty() {
+            return;
+        }
+        let of_key = self.by_key.get(key).into_iter().flatten();
+        for place in of_key.chain(&self.of_every_key) {
+            self.tell_one(&self.all[*place], change, links);
+        }
+    }
+
+    /// Tells everybody.
+    pub(super) fn tell_all(&self, change: &Changed<'_>, links: &Links) {
+        for (_, watch) in &self.all {
+            self.tell_one(watch, change, links);
+        }
+    }
+
+    fn tell_one(&self, watch: &Watch, change: &Changed<'_>, links: &Links) {
+        let told = Told::Changed {
+            watch: watch.number,
+            change: change.clone(),
+        };
+        links.tell(watch.link, &told);
+    }
+}
+
+/// A namespace.
+pub(super) struct Space {
+    pub(super) name: Box<str>,
+    pub(super) options: SpaceOptions,
+    pub(super) table: Table,
+    pub(super) leases: Leases,
+    pub(super) watches: Watches,
+    pub(super) stat: Stat,
+    /// Of the last change.
+    pub(super) version: u64,
+}
+
+impl Space {
+    pub(super) fn new(name: &str, options: SpaceOptions) -> Self {
+        Space {
+            name: name.into(),
+            options,
+            table: Table::new(),
+            leases: Leases::default(),
+            watches: Watches::default(),
+            stat: Stat::default(),
+            version: 0,
+        }
+    }
+
+    /// When an entry or a lease may be over next.
+    pub(super) fn next_end(&self) -> Option<Millis> {
+        let ends = [self.table.next_expiry(), self.leases.next_deadline()];
+        ends.into_iter().flatten().min()
+    }
+
+    /// Until when an entry whose hard end this is counts as fresh.
+    pub(super) fn fresh_until(&self, expires: Option<Millis>) -> Option<Millis> {
+        expires.map(|at| at.saturating_sub(self.options.stale_ms))
+    }
+
+    pub(super) fn figures(&self) -> Stat {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let (loading, waiting) = self.leases.count();
+        Stat {
+            entries: count(self.table.len()),
+            bytes: count(self.table.bytes()),
+            loading: count(loading),
+            waiting: count(waiting),
+            watches: count(self.watches.len()),
+            ..self.stat
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the manager does with a question.
+
+use cluster_core::service;
+use tracing::{info, warn};
+
+use super::space::Space;
+use super::{CacheManager, MOST_SPACES};
+use crate::lease::{LinkId, Waiter};
+use crate::limits::{MOST_KEY_BYTES, MOST_NAME_BYTES};
+use crate::protocol::{Answer, Ask, Op, Refusal, SpaceOptions};
+use crate::table::{Millis, OVERHEAD};
+
+/// Watches at most, in all namespaces.
+const MOST_WATCHES: usize = 65_536;
+/// How long a load may take at most: whoever asks for longer gets this.
+const LONGEST_LOAD_MS: u64 = 3_600_000;
+/// Keys that one answer lists at most, and their bytes.
+const PAGE: (usize, usize) = (1000, 64 * 1024);
+
+/// Who asks, and under which number the answer is to come.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) link: LinkId,
+    pub(super) number: u64,
+}
+
+impl CacheManager {
+    /// Hears one question, and answers it or has it wait.
+    pub(super) fn hear(&mut self, link: LinkId, bytes: &[u8], now: Millis) {
+        if !self.links.is_open(link) {
+            return;
+        }
+        match service::read::<Ask<'_>>(bytes) {
+            Ok(ask) => {
+                let number = ask.number;
+                let asker = Asker { link, number };
+                if let Err(refusal) = self.act(asker, &ask, now) {
+                    self.links.answer(link, number, Answer::Refused(refusal));
+                }
+            }
+            // Of a newer client, or of nobody who knows the protocol; nobody else is concerned.
+            Err(e) => match service::read_head::<u64>(bytes) {
+                Ok(number) => {
+                    warn!(error = %e, "a question to the cache cannot be read");
+                    let answer = Answer::Refused(Refusal::Unknown);
+                    self.links.answer(link, number, answer);
+                }
+                Err(e) => {
+                    warn!(error = %e, "a client of the cache broke the protocol");
+                    self.lost(link, now);
+                }
+            },
+        }
+    }
+
+    fn act(&mut self, asker: Asker, ask: &Ask<'_>, now: Millis) -> Result<(), Refusal> {
+        let Asker { link, number } = asker;
+        match ask.op {
+            Op::Open { name, ref options } => {
+                self.open(link, ask.space, name, options)?;
+                self.links.answer(link, number, Answer::Done);
+                return Ok(());
+            }
+            Op::Namespaces => {
+                let names = self.spaces.iter().map(|(_, space)| &*space.name).collect();
+                let answer = Answer::Namespaces { names };
+                self.links.answer(link, number, answer);
+                return Ok(());
+            }
+            Op::Meta => {
+                let answer = Answer::Meta(self.meta());
+                self.links.answer(link, number, answer);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let space = self.links.space(link, ask.space).ok_or(Refusal::Closed)?;
+        match ask.op {
+            Op::Get { key, probe } => self.get(asker, space, (key, probe), now),
+            Op::Set {
+                key,
+                value,
+                keep,
+                if_absent,
+            } => {
+                check(&self.spaces[space], key, value)?;
+                let there = || self.is_there(space, key, now);
+                let taken = !if_absent || !there();
+                if taken {
+                    self.store(space, key, value, keep, now);
+                    for waiter in self.spaces[space].leases.overtake(key) {
+                        self.answer_hit(waiter, space, key, now);
+                    }
+                }
+                self.links.answer(link, number, Answer::Accepted(taken));
+            }
+            Op::Del { key } => self.delete(asker, space, key, now),
+            Op::Inspect { key } => {
+                let space = &self.spaces[space];
+                let found = space.table.peek(key, now);
+                let answer = found.map_or(Answer::Absent, |entry| Answer::Inspected {
+                    value: &entry.value,
+                    persist: entry.persist,
+                    left_ms: space
+                        .fresh_until(entry.expires)
+                        .map(|at| at.saturating_sub(now)),
+                    version: entry.version,
+                });
+                self.links.answer(link, number, answer);
+            }
+            Op::Acquire { key, load_ms } => {
+                check(&self.spaces[space], key, &[])?;
+                let waiter = Waiter {
+                    link,
+                    number,
+                    load_ms: load_ms.clamp(1, LONGEST_LOAD_MS),
+                };
+                self.acquire(waiter, space, key, now)?;
+            }
+            Op::Fulfil {
+                key,
+                lease,
+                value,
+                keep,
+            } => self.fulfil(asker, space, (key, lease), value, keep, now)?,
+            Op::Abandon {
+                key,
+                lease,
+                failure,
+            } => self.abandon(asker, space, (key, lease), failure, now)?,
+            Op::Claim {
+                key,
+                lease,
+                left_ms,
+            } => {
+                check(&self.spaces[space], key, &[])?;
+                let left = left_ms.min(LONGEST_LOAD_MS);
+                let there = self.is_there(space, key, now);
+                let leases = &mut self.spaces[space].leases;
+                let taken = !there && leases.claim(key, link, lease, left, now);
+                self.links.answer(link, number, Answer::Accepted(taken));
+            }
+            Op::Keys { from } => {
+                let (keys, next) = self.spaces[space].table.keys(from, PAGE.0, PAGE.1, now);
+                let answer = Answer::Keys { keys, next };
+                self.links.answer(link, number, answer);
+            }
+            Op::Watch { key, watch } => {
+                if let Some(key) = key {
+                    check(&self.spaces[space], key, &[])?;
+                }
+                let all: usize = self.spaces.iter().map(|(_, s)| s.watches.len()).sum();
+                if all >= MOST_WATCHES {
+                    return Err(Refusal::Watches(MOST_WATCHES));
+                }
+                self.spaces[space].watches.add(link, watch, key);
+                self.links.answer(link, number, Answer::Done);
+            }
+            Op::Unwatch { watch } => {
+                self.spaces[space].watches.remove(link, watch);
+                self.links.answer(link, number, Answer::Done);
+            }
+            Op::Stat => {
+                let answer = Answer::Stat(self.spaces[space].figures());
+                self.links.answer(link, number, answer);
+            }
+            Op::Clear => {
+                self.clear(space);
+                self.links.answer(link, number, Answer::Done);
+            }
+            Op::Destroy => {
+                self.destroy(space);
+                self.links.answer(link, number, Answer::Done);
+            }
+            Op::Open { .. } | Op::Namespaces | Op::Meta => {}
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        link: LinkId,
+        number: u32,
+        name: &str,
+        options: &SpaceOptions,
+    ) -> Result<(), Refusal> {
+        if name.is_empty() || name.len() > MOST_NAME_BYTES {
+            return Err(Refusal::Name(name.len()));
+        }
+        let found = self.spaces.iter().find(|(_, space)| *space.name == *name);
+        let place = match found {
+            Some((place, space)) => {
+                if space.options != *options {
+                    info!(
+                        namespace = name,
+                        "another process opens this namespace with other options: those of the first one hold"
+                    );
+                }
+                place
+            }
+            None if self.spaces.len() >= MOST_SPACES => {
+                return Err(Refusal::Namespaces(MOST_SPACES));
+            }
+            None => self.spaces.insert(Space::new(name, options.clone())),
+        };
+        if self.links.tie(link, number, place) {
+            Ok(())
+        } else {
+            Err(Refusal::Namespaces(MOST_SPACES))
+        }
+    }
+
+    /// A connection is gone, and with it its leases, its watches and its place among those who wait.
+    pub(super) fn lost(&mut self, link: LinkId, now: Millis) {
+        if !self.links.close(link) {
+            return;
+        }
+        if let Some(parked) = &mut self.settling {
+            parked.retain(|parked| parked.link != link);
+        }
+        let Self {
+            spaces,
+            sequence,
+            links,
+            ..
+        } = self;
+        for (_, space) in spaces.iter_mut() {
+            space.watches.forget(link);
+            let mut number = || {
+                *sequence += 1;
+                *sequence
+            };
+            for (_, heir, lease) in space.leases.forget(link, &mut number, now) {
+                let answer = Answer::Lease { lease, stale: &[] };
+                links.answer(heir.link, heir.number, answer);
+            }
+        }
+    }
+}
+
+pub(super) fn check(space: &Space, key: &str, value: &[u8]) -> Result<(), Refusal> {
+    if key.is_empty() || key.len() > MOST_KEY_BYTES {
+        return Err(Refusal::Key(key.len()));
+    }
+    let options = &space.options;
+    let room = options.max_bytes.unwrap_or(u64::MAX);
+    let room = room.saturating_sub((key.len() + OVERHEAD) as u64);
+    let (bytes, allowed) = (value.len() as u64, options.max_value_bytes.min(room));
+    if bytes > allowed {
+        return Err(Refusal::Value { bytes, allowed });
+    }
+    Ok(())
+}

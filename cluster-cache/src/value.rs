@@ -1,0 +1,58 @@
+//! Values as bytes: a tag that names the format, then the value in a format that describes itself, so that every process, the
+//! command line and the monitor can show it.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// MessagePack, structs as maps.
+const MESSAGE_PACK: u8 = 1;
+
+/// Appends a value.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    let mut out = Vec::with_capacity(128);
+    out.push(MESSAGE_PACK);
+    let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map();
+    value.serialize(&mut serializer)?;
+    Ok(out)
+}
+
+/// Reads a value.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    match bytes.split_first() {
+        Some((&MESSAGE_PACK, value)) => rmp_serde::from_slice(value),
+        _ => Err(rmp_serde::decode::Error::Uncategorized(
+            "it is of a format that this build does not know".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Shape {
+        Dot,
+        Circle { radius: f64 },
+        Line(u8, u8),
+    }
+
+    #[test]
+    fn values_are_what_they_were_and_show_as_json() {
+        for shape in [Shape::Dot, Shape::Circle { radius: 0.5 }, Shape::Line(1, 2)] {
+            let bytes = encode(&shape).unwrap();
+            assert_eq!(decode::<Shape>(&bytes).unwrap(), shape);
+            let shown: Value = decode(&bytes).unwrap();
+            assert_eq!(shown, serde_json::to_value(&shape).unwrap());
+        }
+        let value = json!({"a": [1, -2, 0.5, null, true, "x"], "b": {}});
+        assert_eq!(decode::<Value>(&encode(&value).unwrap()).unwrap(), value);
+        assert!(decode::<u64>(&[]).is_err());
+        assert!(decode::<u64>(&[2, 1]).is_err());
+        assert!(decode::<u64>(&encode("text").unwrap()).is_err());
+    }
+}

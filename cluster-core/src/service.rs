@@ -1,0 +1,352 @@
+//! A socket of one's own beside the master's, for a service that many processes use: the cache manager's.
+//!
+//! ```text
+//! client ─ Connection::connect ═ frames ═ ServiceSocket::accept ─ service
+//! ```
+//!
+//! The same frames, handshake and bounds as everywhere on the bridge; what the messages mean is the service's own business.
+//! A peer that breaks the rules loses its own connection and nothing else.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::bridge::handshake::{self, HandshakeError, PATIENCE, pid_of};
+use crate::bridge::link::{self, Closed};
+use crate::bridge::outbox::{Outbox, Refusal};
+use crate::id::{Generation, ProcessId, Role};
+use crate::protocol::{Hello, PROTOCOL, Welcome};
+use crate::sys::SocketError;
+use crate::sys::socket;
+use crate::sys::stream::Stream;
+use crate::wire::codec;
+use crate::wire::frame::{Header, Lane};
+
+/// What the messages of a service are sent as; the kinds below are the bridge's own.
+const HEADER: Header = Header {
+    kind: 64,
+    version: 1,
+    lane: Lane::Data,
+};
+
+/// A service's listening socket. Its file is removed when it is dropped.
+#[derive(Debug)]
+pub struct ServiceSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// The file's own number: it may be another's by the time it is to be removed.
+    inode: Option<u64>,
+}
+
+impl ServiceSocket {
+    /// Listens at a path. A socket file there that nobody listens on any more is replaced; who calls this holds a lock, where
+    /// several could do so at once.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot, naming the path.
+    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        let listener = socket::bind_unix(path, 0o600)?;
+        let listener = UnixListener::from_std(listener)
+            .map_err(|source| SocketError::unusable(path, &source))?;
+        Ok(ServiceSocket {
+            listener,
+            path: path.to_owned(),
+            inode: inode(path),
+        })
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next connection that has come; its handshake is yet to be heard.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; a shortage of descriptors may pass.
+    ///
+    /// # Cancel safety
+    ///
+    /// No connection is lost when it is dropped.
+    pub async fn accept(&self) -> io::Result<Caller> {
+        let (stream, _) = self.listener.accept().await?;
+        Ok(Caller(stream))
+    }
+}
+
+impl Drop for ServiceSocket {
+    fn drop(&mut self) {
+        if self.inode.is_some() && self.inode == inode(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|file| file.ino())
+}
+
+/// A connection that has come, and has not introduced itself yet.
+#[derive(Debug)]
+pub struct Caller(UnixStream);
+
+impl Caller {
+    /// Hears who it is, and lets it in: a process of this user or of root.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not let in; it has been told, and there is a line in the log.
+    pub async fn admit(self) -> Result<Connection, HandshakeError> {
+        let stream = self.0;
+        let heard = timeout(PATIENCE, handshake::hear(&stream)).await;
+        let heard = heard.unwrap_or(Err(HandshakeError::Silent));
+        let hello = match heard {
+            Ok(hello) => hello,
+            Err(e) => {
+                warn!(pid = pid_of(&stream), reason = %e, "a connection was not let in");
+                if let HandshakeError::Refused(refused) = &e {
+                    let _ = handshake::send(&stream, refused).await;
+                }
+                return Err(e);
+            }
+        };
+        let welcome = Welcome {
+            protocol: PROTOCOL,
+            build: crate::build::id().to_owned(),
+            pid: std::process::id(),
+            you: ProcessId::Operator(0),
+        };
+        handshake::send(&stream, &welcome).await?;
+        Connection::new(stream, hello.pid, hello.build)
+    }
+}
+
+/// One end of a connection between a service and its client.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Arc<Stream>,
+    sender: Sender,
+    pid: u32,
+    build: String,
+}
+
+impl Connection {
+    fn new(stream: UnixStream, pid: u32, build: String) -> Result<Self, HandshakeError> {
+        let stream = Arc::new(Stream::new(stream)?);
+        let outbox = Arc::new(Outbox::new());
+        outbox.open(Arc::clone(&stream));
+        Ok(Connection {
+            stream,
+            sender: Sender(outbox),
+            pid,
+            build,
+        })
+    }
+
+    /// Connects to the service at a path.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection.
+    pub async fn connect(path: &Path) -> Result<Self, HandshakeError> {
+        let hello = Hello {
+            protocol: PROTOCOL,
+            build: crate::build::id().to_owned(),
+            role: Role::Operator,
+            worker: None,
+            generation: Generation(0),
+            pid: std::process::id(),
+        };
+        let connecting = timeout(PATIENCE, handshake::connect(path, &hello)).await;
+        let (stream, welcome) = connecting.unwrap_or(Err(HandshakeError::Silent))?;
+        Connection::new(stream, welcome.pid, welcome.build)
+    }
+
+    /// The pid of the process at the other end.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The build that runs at the other end.
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+
+    /// What sends to the other end.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Runs the connection until it ends; says why it did. `receive` is called for each message, in order, in this task; its error
+    /// ends the connection. What was sent and is not written by then is lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the connection.
+    pub async fn run(self, mut receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
+        let _end = End(self.sender.clone());
+        let receive = |header: Header, body: &[u8]| match header {
+            HEADER => receive(body),
+            other => Err(Closed::Forbidden(other.kind)),
+        };
+        link::run(&self.stream, &self.sender.0, receive).await
+    }
+}
+
+/// Sees to it that nobody sends to a connection that has ended.
+struct End(Sender);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Sends to the other end of a connection. Cheap to clone; usable from every thread.
+#[derive(Clone)]
+pub struct Sender(Arc<Outbox>);
+
+impl Sender {
+    /// Sends a message. Never waits: what the socket cannot take at once waits in a bounded queue.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not set out.
+    pub fn send<T: Serialize>(&self, message: &T) -> Result<(), SendError> {
+        self.0
+            .push(HEADER, |out| codec::encode_into(message, out))
+            .map_err(|refusal| match refusal {
+                Refusal::Backlogged => SendError::Backlogged,
+                Refusal::Unreachable | Refusal::Closed => SendError::Closed,
+                Refusal::TooLarge(bytes) => SendError::TooLarge(bytes),
+                Refusal::Codec(e) => SendError::Codec(e),
+            })
+    }
+
+    /// Waits until the queue has room again, or the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only watches: dropping it changes nothing.
+    pub async fn ready(&self) {
+        const LOW: usize = 2 * 1024 * 1024;
+        self.0.drained_to(LOW).await;
+    }
+
+    /// Waits until all that was sent has been written, or the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only watches: dropping it changes nothing.
+    pub async fn flushed(&self) {
+        self.0.drained_to(0).await;
+    }
+
+    /// Ends the connection.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sender")
+    }
+}
+
+/// Why a message did not set out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The other end does not keep up: 8 MiB wait for it already.
+    #[error("the other end does not keep up")]
+    Backlogged,
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Closed,
+    /// The message is too large.
+    #[error("the message takes {0} bytes (allowed: up to 16777216)")]
+    TooLarge(usize),
+    /// The message cannot be written.
+    #[error("it cannot be encoded")]
+    Codec(#[source] codec::CodecError),
+}
+
+/// Reads a message, which may refer to the bytes that it was read from.
+///
+/// # Errors
+///
+/// That the bytes are none: the peer breaks the protocol.
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Closed> {
+    codec::decode_borrowed(bytes).map_err(|source| Closed::Message {
+        kind: HEADER.kind,
+        source,
+    })
+}
+
+/// Reads only what a message begins with.
+///
+/// # Errors
+///
+/// That it does not begin with that: the peer breaks the protocol.
+pub fn read_head<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Closed> {
+    let head = codec::decode_head(bytes).map(|(head, _)| head);
+    head.map_err(|source| Closed::Message {
+        kind: HEADER.kind,
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    #[derive(Serialize, Deserialize)]
+    struct Words<'a>(#[serde(borrow)] Vec<&'a str>);
+
+    #[actix_rt::test]
+    async fn a_client_is_heard_and_answered_and_the_file_is_gone_afterwards() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("service.sock");
+        let socket = ServiceSocket::bind(&path).unwrap();
+        let client = actix_rt::spawn({
+            let path = path.clone();
+            async move { Connection::connect(&path).await.unwrap() }
+        });
+        let service = socket.accept().await.unwrap().admit().await.unwrap();
+        assert_eq!(service.pid(), std::process::id());
+        let answer = service.sender();
+        let served = actix_rt::spawn(service.run(move |bytes| {
+            let Words(words) = read(bytes)?;
+            answer.send(&words.len()).unwrap();
+            Ok(())
+        }));
+        let client = client.await.unwrap();
+        let ask = client.sender();
+        let (heard, mut hears) = mpsc::unbounded_channel();
+        actix_rt::spawn(client.run(move |bytes| {
+            heard.send(read::<usize>(bytes)?).unwrap();
+            Ok(())
+        }));
+        ask.send(&Words(vec!["one", "two"])).unwrap();
+        assert_eq!(hears.recv().await, Some(2));
+        ask.close();
+        assert!(matches!(served.await.unwrap(), Closed::Eof));
+        assert!(matches!(
+            ask.send(&Words(Vec::new())),
+            Err(SendError::Closed)
+        ));
+        drop(socket);
+        assert!(!path.exists());
+    }
+}
