@@ -12,6 +12,7 @@ mod endurance;
 mod jobs;
 mod orphans;
 mod restart;
+mod shop;
 mod silence;
 mod spread;
 mod start;

@@ -43,6 +43,11 @@ impl Setup {
         Self::of(env!("CARGO_BIN_EXE_jobs"))
     }
 
+    /// The example `shop`.
+    pub(crate) fn shop() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_shop"))
+    }
+
     fn of(program: &str) -> Self {
         Setup {
             program: program.into(),
