@@ -11,7 +11,7 @@ use crate::protocol::Refusal;
 #[non_exhaustive]
 pub enum CacheError {
     /// The cluster runs without a cache.
-    #[error("this cluster has no cache (it was started with --cache.enable false)")]
+    #[error("this cluster has no cache (--cache.enable is false)")]
     Disabled,
     /// The name of the namespace is too short or too long.
     #[error("the name of a namespace has {0} bytes (allowed: 1 to {MOST_NAME_BYTES})")]

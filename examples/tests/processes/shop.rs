@@ -147,7 +147,7 @@ fn the_cache_in_the_master_serves_the_same() {
 
 #[test]
 fn without_a_cache_a_product_is_an_error_and_the_page_is_not() {
-    let cluster = Setup::shop().flag("--cache.enable", "false").start();
+    let cluster = Setup::shop().switch("--cache.enable=false").start();
     assert_eq!(cluster.get("/product/fig").status, 500);
     assert!(cluster.log.text().contains("this cluster has no cache"));
     let page = cluster.get("/");
