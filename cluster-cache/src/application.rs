@@ -5,7 +5,7 @@ use std::time::Duration;
 use cluster_core::service::ServiceSocket;
 use cluster_core::{Application, Beat, Cluster, Means, Serving, StartFailure, StartStep, sys};
 
-use crate::manager::{CacheManager, ManagerOptions, Serves};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
 use crate::protocol::Meta;
 
 type Ready<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
@@ -27,14 +27,18 @@ impl Application for CacheApplication {
                     .options()
                     .cache
                     .max_bytes
-                    .or_else(|| sys::memory_limit().map(|limit| limit / 4))
+                    .or_else(|| sys::memory_bound().map(|bytes| bytes / 4))
                     .and_then(|bytes| usize::try_from(bytes).ok()),
                 // A manager that ends in peace takes its socket along.
                 follows_crash: std::fs::symlink_metadata(&path).is_ok(),
             };
             let socket =
                 ServiceSocket::bind(&path).map_err(|e| StartFailure::new(StartStep::Listen, e))?;
-            let serves = CacheManager::start_at(socket, options);
+            let service = &cluster.options().cache;
+            let store = Kept::open(service.persist_path.as_deref(), service.sync);
+            let serves = store
+                .and_then(|store| CacheManager::start_at(socket, options, store))
+                .map_err(|e| StartFailure::new(StartStep::Configure, e))?;
             cluster.bind(serves.manager.clone());
             let asked = serves.manager.clone();
             cluster.status().register("cache", move || {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_core::service::ServiceSocket;
-use cluster_core::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, memory_limit};
+use cluster_core::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, memory_bound};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::client::Cache;
 use crate::error::CacheError;
-use crate::manager::{CacheManager, ManagerOptions, Serves};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
 use crate::options::CacheOptions;
+use crate::store::StoreError;
 
 /// How often a process that does not serve looks whether it is to.
 const LOOK: Duration = Duration::from_millis(50);
@@ -25,6 +26,8 @@ pub struct Sharing {
     name: String,
     directory: Option<PathBuf>,
     max_bytes: Option<usize>,
+    persist_path: Option<PathBuf>,
+    sync: bool,
     wait: Duration,
 }
 
@@ -35,6 +38,8 @@ impl Sharing {
             name: name.to_owned(),
             directory: None,
             max_bytes: None,
+            persist_path: None,
+            sync: false,
             wait: Duration::from_secs(3),
         }
     }
@@ -46,9 +51,21 @@ impl Sharing {
         self
     }
 
-    /// How many bytes all namespaces may take together, where this process serves; a quarter of the memory limit unless set.
+    /// How many bytes all namespaces may take together, where this process serves; a quarter of the memory there is unless set.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// The file in which the process that serves keeps what is to persist; nothing outlives it unless set.
+    pub fn persist_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.persist_path = Some(path.into());
+        self
+    }
+
+    /// Whether each change of what is kept waits for the disk, and so survives a loss of power too; not unless set.
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
         self
     }
 
@@ -69,6 +86,9 @@ pub enum EnableError {
     /// Its socket cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// What is kept on disk cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A cache that is shared. Cheap to clone; when the last clone is dropped, this process serves it no more.
@@ -139,16 +159,22 @@ pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
     let options = ManagerOptions {
         max_bytes: sharing
             .max_bytes
-            .or_else(|| memory_limit().and_then(|limit| usize::try_from(limit / 4).ok())),
+            .or_else(|| memory_bound().and_then(|bytes| usize::try_from(bytes / 4).ok())),
         follows_crash: false,
     };
-    let first = serve(&directory, &socket, &options)?;
+    let part = Part {
+        directory,
+        socket: socket.clone(),
+        options,
+        persist_path: sharing.persist_path,
+        sync: sharing.sync,
+    };
+    let first = part.serve()?;
     let (handles, mut gone) = oneshot::channel();
     let (end, ended) = mpsc::channel::<()>(1);
-    let path = socket.clone();
     actix_rt::spawn(async move {
         let serving = tokio::select! {
-            serving = take_turns(first, &directory, &path, &options) => serving,
+            serving = part.take_turns(first) => serving,
             _ = &mut gone => None,
         };
         if let Some((serves, lock)) = serving {
@@ -170,47 +196,51 @@ pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
 
 type Serving = Option<(Serves, Lock)>;
 
-/// Resolves when this process serves.
-async fn take_turns(
-    first: Serving,
-    directory: &RuntimeDir,
-    socket: &std::path::Path,
-    options: &ManagerOptions,
-) -> Serving {
-    if first.is_some() {
-        return first;
-    }
-    loop {
-        tokio::time::sleep(LOOK).await;
-        match serve(directory, socket, options) {
-            Ok(Some(serving)) => return Some(serving),
-            Ok(None) => {}
-            Err(e) => {
-                warn!(error = %e, "this process cannot serve the cache");
-                // Others may.
-                pending::<()>().await;
+/// What it takes to serve, should it come to that.
+struct Part {
+    directory: RuntimeDir,
+    socket: PathBuf,
+    options: ManagerOptions,
+    persist_path: Option<PathBuf>,
+    sync: bool,
+}
+
+impl Part {
+    /// Resolves when this process serves.
+    async fn take_turns(&self, first: Serving) -> Serving {
+        if first.is_some() {
+            return first;
+        }
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match self.serve() {
+                Ok(Some(serving)) => return Some(serving),
+                Ok(None) => {}
+                Err(e) => {
+                    warn!(error = %e, "this process cannot serve the cache");
+                    // Others may.
+                    pending::<()>().await;
+                }
             }
         }
     }
-}
 
-/// Serves, unless another process does.
-fn serve(
-    directory: &RuntimeDir,
-    socket: &std::path::Path,
-    options: &ManagerOptions,
-) -> Result<Serving, EnableError> {
-    let lock = match directory.lock() {
-        Ok(lock) => lock,
-        Err(RuntimeDirError::Held { .. }) => return Ok(None),
-        Err(e) => return Err(e.into()),
-    };
-    let options = ManagerOptions {
-        // A manager that ends in peace takes its socket along.
-        follows_crash: std::fs::symlink_metadata(socket).is_ok(),
-        ..options.clone()
-    };
-    let listening = ServiceSocket::bind(socket)?;
-    info!(path = %socket.display(), "this process serves the cache");
-    Ok(Some((CacheManager::start_at(listening, options), lock)))
+    /// Serves, unless another process does.
+    fn serve(&self) -> Result<Serving, EnableError> {
+        let lock = match self.directory.lock() {
+            Ok(lock) => lock,
+            Err(RuntimeDirError::Held { .. }) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let options = ManagerOptions {
+            // A manager that ends in peace takes its socket along.
+            follows_crash: std::fs::symlink_metadata(&self.socket).is_ok(),
+            ..self.options.clone()
+        };
+        let listening = ServiceSocket::bind(&self.socket)?;
+        let store = Kept::open(self.persist_path.as_deref(), self.sync)?;
+        let serves = CacheManager::start_at(listening, options, store)?;
+        info!(path = %self.socket.display(), "this process serves the cache");
+        Ok(Some((serves, lock)))
+    }
 }

@@ -33,6 +33,7 @@ mod limits;
 mod manager;
 mod options;
 mod protocol;
+mod store;
 mod table;
 mod value;
 
@@ -48,6 +49,7 @@ pub use limits::{
 pub use manager::CacheManager;
 pub use options::CacheOptions;
 pub use protocol::{Meta, MetaReply, Refusal, Stat};
+pub use store::StoreError;
 
 /// What derived code names; not for use by hand.
 #[doc(hidden)]

@@ -10,6 +10,7 @@ mod entries;
 mod intake;
 mod links;
 mod loads;
+mod persistence;
 mod space;
 mod turn;
 
@@ -28,9 +29,11 @@ use tracing::{debug, info};
 
 use crate::lease::LinkId;
 use crate::protocol::{Meta, MetaReply};
+use crate::store::{Store, StoreError};
 use crate::table::Millis;
 use intake::{Intake, Intook};
 use links::Links;
+pub(crate) use persistence::Kept;
 use space::Space;
 
 /// Namespaces at most.
@@ -62,6 +65,7 @@ struct Parked {
 pub struct CacheManager {
     started: Instant,
     options: ManagerOptions,
+    kept: Kept,
     intake: Intake,
     links: Links,
     spaces: Slab<Space>,
@@ -99,7 +103,16 @@ impl actix::Message for End {
 
 impl CacheManager {
     /// A manager with nothing in it, at a socket.
-    pub(crate) fn start_at(socket: ServiceSocket, options: ManagerOptions) -> Serves {
+    ///
+    /// # Errors
+    ///
+    /// That what was kept by an earlier one cannot be read.
+    pub(crate) fn start_at(
+        socket: ServiceSocket,
+        options: ManagerOptions,
+        store: Option<Box<dyn Store>>,
+    ) -> Result<Serves, StoreError> {
+        let (kept, restored) = Kept::restore(store)?;
         let (here, gone) = oneshot::channel();
         let mut listening = None;
         let manager = CacheManager::create(|ctx| {
@@ -113,24 +126,27 @@ impl CacheManager {
                     this.set_alarm(ctx);
                 });
             }
-            CacheManager {
+            let mut manager = CacheManager {
                 started: Instant::now(),
                 settling: options.follows_crash.then(Vec::new),
                 options,
+                kept,
                 intake,
                 links: Links::default(),
-                spaces: Slab::new(),
-                bytes: 0,
+                bytes: restored.spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
+                spaces: restored.spaces,
                 // Microseconds: more changes than one in each would take a machine of another kind.
-                sequence: now().saturating_mul(1000),
+                sequence: restored.version.max(now().saturating_mul(1000)),
                 alarm: None,
                 _here: here,
-            }
+            };
+            manager.set_alarm(ctx);
+            manager
         });
-        Serves {
+        Ok(Serves {
             manager,
             listening: listening.unwrap_or_else(|| actix_rt::spawn(async {})),
-        }
+        })
     }
 
     /// A number that is larger than all before.
@@ -200,6 +216,7 @@ impl Handler<Intook> for CacheManager {
             self.lost(link, now);
         }
         self.set_alarm(ctx);
+        self.begin_renewal_if_due(ctx);
     }
 }
 

@@ -79,6 +79,16 @@ impl Table {
         Some(entry)
     }
 
+    /// An entry, whether or not its time is over.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        Some(&self.entries[self.place(key)?])
+    }
+
+    /// The entry at a place, and whether there are places after it.
+    pub(crate) fn at(&self, place: usize) -> (Option<&Entry>, bool) {
+        (self.entries.get(place), place + 1 < self.entries.capacity())
+    }
+
     /// The same without any trace.
     pub(crate) fn peek(&self, key: &str, now: Millis) -> Option<&Entry> {
         let entry = &self.entries[self.place(key)?];

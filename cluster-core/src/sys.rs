@@ -21,5 +21,5 @@ pub use runtime_dir::{
 };
 pub use socket::{Address, SocketError};
 pub use usage::Usage;
-pub use usage::memory_limit;
-pub(crate) use usage::trim_memory;
+pub use usage::memory_bound;
+pub(crate) use usage::{memory_limit, trim_memory};

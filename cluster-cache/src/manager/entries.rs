@@ -1,6 +1,6 @@
 //! Entries: read, set, deleted, ended by their time, and made to give way.
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::loads::is_stale;
 use super::turn::Asker;
@@ -47,22 +47,37 @@ impl CacheManager {
         self.links.answer(asker.link, asker.number, answer);
     }
 
-    pub(super) fn delete(&mut self, asker: Asker, place: usize, key: &str, now: Millis) {
+    pub(super) fn delete(
+        &mut self,
+        asker: Asker,
+        place: usize,
+        key: &str,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         let there = self.is_there(place, key, now);
-        let removed = self.remove(place, key, |key, version| Changed::Deleted { key, version });
-        let value = removed.filter(|_| there);
-        let answer = value
-            .as_deref()
-            .map_or(Answer::Absent, |value| Answer::Removed { value });
+        let value = self.remove(place, key)?.filter(|_| there);
+        let answer = match value.as_deref() {
+            Some(value) => Answer::Removed { value },
+            None => Answer::Absent,
+        };
         self.links.answer(asker.link, asker.number, answer);
         let next = self.next();
         if let Some(heir) = self.spaces[place].leases.void(key, next, now) {
             self.grant(heir);
         }
+        Ok(())
     }
 
-    /// Sets an entry, tells who watches it, and has others give way where there is no room.
-    pub(super) fn store(&mut self, place: usize, key: &str, value: &[u8], keep: Keep, now: Millis) {
+    /// Sets an entry, tells who watches it, and has others give way where there is no room. Where it is to be kept, it is
+    /// written first: where that fails, nothing has changed.
+    pub(super) fn store(
+        &mut self,
+        place: usize,
+        key: &str,
+        value: &[u8],
+        keep: Keep,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         let version = self.next();
         let space = &mut self.spaces[place];
         let expires = keep
@@ -73,12 +88,15 @@ impl CacheManager {
                 now.saturating_add(ms)
                     .saturating_add(space.options.stale_ms)
             });
+        // That there is nothing is not worth keeping.
+        let persist = keep.persist.unwrap_or(space.options.persist) && !value.is_empty();
         let put = Put {
             value: value.into(),
             expires,
-            persist: keep.persist.unwrap_or(space.options.persist),
+            persist,
             version,
         };
+        self.kept.write_put(space, key, &put)?;
         let before = space.table.bytes();
         space.table.put(key, put);
         space.version = version;
@@ -94,6 +112,7 @@ impl CacheManager {
         };
         space.watches.tell(key, &change, &self.links);
         self.make_room(place, key);
+        Ok(())
     }
 
     pub(super) fn make_room(&mut self, place: usize, but: &str) {
@@ -134,40 +153,47 @@ impl CacheManager {
         space.stat.evicted += 1;
         space.version = version;
         let key = &*entry.key;
+        if let Err(e) = self.kept.write_removal(&space.name, &entry) {
+            warn!(namespace = %space.name, error = %e, "an entry that gave way is still kept on disk");
+        }
         let change = Changed::Evicted { key, version };
         space.watches.tell(key, &change, &self.links);
         true
     }
 
     /// Takes an entry out and tells who watches it; gives back its value.
-    pub(super) fn remove(
-        &mut self,
-        place: usize,
-        key: &str,
-        change: fn(&str, u64) -> Changed<'_>,
-    ) -> Option<Box<[u8]>> {
+    pub(super) fn remove(&mut self, place: usize, key: &str) -> Result<Option<Box<[u8]>>, Refusal> {
         let version = self.next();
         let space = &mut self.spaces[place];
+        if let Some(entry) = space.table.entry(key) {
+            self.kept.write_removal(&space.name, entry)?;
+        }
         let before = space.table.bytes();
-        let entry = space.table.remove(key)?;
+        let Some(entry) = space.table.remove(key) else {
+            return Ok(None);
+        };
         self.bytes = self.bytes - before + space.table.bytes();
         space.version = version;
-        space.watches.tell(key, &change(key, version), &self.links);
-        Some(entry.value)
+        let change = Changed::Deleted { key, version };
+        space.watches.tell(key, &change, &self.links);
+        Ok(Some(entry.value))
     }
 
-    pub(super) fn clear(&mut self, place: usize) {
+    pub(super) fn clear(&mut self, place: usize) -> Result<(), Refusal> {
         let version = self.next();
         let space = &mut self.spaces[place];
+        self.kept.write_clear(space)?;
         self.bytes -= space.table.bytes();
         space.table = Table::new();
         space.version = version;
         space
             .watches
             .tell_all(&Changed::Cleared { version }, &self.links);
+        Ok(())
     }
 
-    pub(super) fn destroy(&mut self, place: usize) {
+    pub(super) fn destroy(&mut self, place: usize) -> Result<(), Refusal> {
+        self.kept.write_destroy(&self.spaces[place])?;
         let mut space = self.spaces.remove(place);
         self.bytes -= space.table.bytes();
         self.links.untie(place);
@@ -180,6 +206,7 @@ impl CacheManager {
         }
         space.watches.tell_all(&Changed::Destroyed, &self.links);
         info!(namespace = %space.name, "a namespace of the cache was destroyed");
+        Ok(())
     }
 
     /// Ends the entries and the leases whose time is over.

@@ -4,7 +4,7 @@ use super::space::Space;
 use super::turn::{Asker, check};
 use super::{CacheManager, Parked, now};
 use crate::lease::{Acquired, MOST_WAITERS, Waiter};
-use crate::protocol::{Answer, Changed, Keep, Refusal};
+use crate::protocol::{Answer, Keep, Refusal};
 use crate::table::Millis;
 
 impl CacheManager {
@@ -16,6 +16,14 @@ impl CacheManager {
                 value: &entry.value,
             },
             _ => Answer::Absent,
+        };
+        self.links.answer(waiter.link, waiter.number, answer);
+    }
+
+    fn answer_value(&self, waiter: Waiter, value: &[u8]) {
+        let answer = match value.is_empty() {
+            true => Answer::Absent,
+            false => Answer::Hit { version: 0, value },
         };
         self.links.answer(waiter.link, waiter.number, answer);
     }
@@ -90,16 +98,23 @@ impl CacheManager {
         let waiters = waiters.ok_or(Refusal::Lease)?;
         self.spaces[place].stat.loads += 1;
         let negative_ms = self.spaces[place].options.negative_ms;
-        if !value.is_empty() {
-            self.store(place, key, value, keep, now);
+        let done = if !value.is_empty() {
+            self.store(place, key, value, keep, now)
         } else if negative_ms > 0 {
             let keep = Keep {
                 expire_ms: Some(negative_ms),
                 ..keep
             };
-            self.store(place, key, value, keep, now);
+            self.store(place, key, value, keep, now)
         } else {
-            self.remove(place, key, |key, version| Changed::Deleted { key, version });
+            self.remove(place, key).map(drop)
+        };
+        if let Err(refusal) = done {
+            // Who waited has its value all the same; the next caller loads again.
+            for waiter in waiters {
+                self.answer_value(waiter, value);
+            }
+            return Err(refusal);
         }
         for waiter in waiters {
             self.answer_hit(waiter, place, key, now);

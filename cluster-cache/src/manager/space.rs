@@ -116,6 +116,8 @@ pub(super) struct Space {
     pub(super) stat: Stat,
     /// Of the last change.
     pub(super) version: u64,
+    /// The store knows of it.
+    pub(super) kept: bool,
 }
 
 impl Space {
@@ -128,6 +130,7 @@ impl Space {
             watches: Watches::default(),
             stat: Stat::default(),
             version: 0,
+            kept: false,
         }
     }
 

@@ -87,14 +87,14 @@ impl CacheManager {
                 let there = || self.is_there(space, key, now);
                 let taken = !if_absent || !there();
                 if taken {
-                    self.store(space, key, value, keep, now);
+                    self.store(space, key, value, keep, now)?;
                     for waiter in self.spaces[space].leases.overtake(key) {
                         self.answer_hit(waiter, space, key, now);
                     }
                 }
                 self.links.answer(link, number, Answer::Accepted(taken));
             }
-            Op::Del { key } => self.delete(asker, space, key, now),
+            Op::Del { key } => self.delete(asker, space, key, now)?,
             Op::Inspect { key } => {
                 let space = &self.spaces[space];
                 let found = space.table.peek(key, now);
@@ -165,11 +165,11 @@ impl CacheManager {
                 self.links.answer(link, number, answer);
             }
             Op::Clear => {
-                self.clear(space);
+                self.clear(space)?;
                 self.links.answer(link, number, Answer::Done);
             }
             Op::Destroy => {
-                self.destroy(space);
+                self.destroy(space)?;
                 self.links.answer(link, number, Answer::Done);
             }
             Op::Open { .. } | Op::Namespaces | Op::Meta => {}

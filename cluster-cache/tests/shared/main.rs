@@ -5,6 +5,7 @@ mod expiry;
 mod limits;
 mod loads;
 mod operations;
+mod persistence;
 mod succession;
 mod watches;
 

@@ -85,10 +85,12 @@ pub struct CacheServiceOptions {
     pub domain_path: Option<PathBuf>,
     /// Where what is to outlive the cluster is kept. Default: nowhere, nothing outlives it.
     pub persist_path: Option<PathBuf>,
+    /// Whether each change of what is kept waits for the disk, and so survives a loss of power. Default: false.
+    pub sync: bool,
     /// How long a request to it may take, 1 ms to 1 h. Default: 3 s.
     #[serde(with = "millis")]
     pub timeout: Duration,
-    /// How many bytes it may hold, 1 MiB to 16 TiB. Default: no limit of its own.
+    /// How many bytes it may hold, 1 MiB to 16 TiB. Default: a quarter of the memory that it may have.
     pub max_bytes: Option<u64>,
 }
 
@@ -158,6 +160,7 @@ group!(CacheServiceOptions at cache: Self {
     mode: CacheMode::Standalone,
     domain_path: None,
     persist_path: None,
+    sync: false,
     timeout: Duration::ZERO,
     max_bytes: None,
 });

@@ -149,9 +149,11 @@ pub(super) static KEYS: &[Key] = &[
         "The path of the socket the cache is reached at"),
     key!(CACHE, "cache.persist-path", Means("nothing outlives the cluster"), Maybe { at: at!(cache.persist_path), rule: FILE },
         "Where what is to outlive the cluster is kept"),
+    key!(CACHE, "cache.sync", Is("false"), One { at: at!(cache.sync), rule: Switch },
+        "Have what is to outlive the cluster survive a loss of power too: every change waits for the disk"),
     key!(CACHE, "cache.timeout", Is("3s"), One { at: at!(cache.timeout), rule: Time { plain: 1, min: 1, max: HOUR } },
         "How long a request to the cache may take"),
-    key!(CACHE, "cache.max-bytes", Means("no limit of its own"),
+    key!(CACHE, "cache.max-bytes", Means("a quarter of the memory there is"),
         Maybe { at: at!(cache.max_bytes), rule: Size { min: 1 << 20, max: 16 << 40 } },
         "How many bytes the cache may hold"),
 

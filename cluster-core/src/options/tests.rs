@@ -87,6 +87,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("cache.mode", &["master"]),
     ("cache.domain-path", &["/run/cache.sock"]),
     ("cache.persist-path", &["/var/cache.db"]),
+    ("cache.sync", &["true"]),
     ("cache.timeout", &["8s"]),
     ("cache.max-bytes", &["64MiB"]),
     ("nanny.enable", &["false"]),

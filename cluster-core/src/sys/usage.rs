@@ -115,9 +115,21 @@ fn count_entries(directory: &Path) -> io::Result<u32> {
 }
 
 /// The most bytes of memory that this process's control group (version 2) and those above it allow; `None` without one.
-pub fn memory_limit() -> Option<u64> {
+pub(crate) fn memory_limit() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     limit_of(Path::new("/sys/fs/cgroup"), &groups)
+}
+
+/// The most bytes of memory that this process can have: what its control group allows, else what the machine has.
+pub fn memory_bound() -> Option<u64> {
+    memory_limit().or_else(|| {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let total = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kib: u64 = total.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    })
 }
 
 fn limit_of(root: &Path, groups: &str) -> Option<u64> {

@@ -139,16 +139,26 @@ fn cache() -> impl Strategy<Value = CacheServiceOptions> {
     let mode = prop::sample::select(vec![CacheMode::Standalone, CacheMode::Master]);
     let max_bytes = option::of((1_u64 << 20)..=(16 << 40));
     let paths = (option::of(path()), option::of(path()));
-    (any::<bool>(), mode, paths, time(1, 3_600_000), max_bytes).prop_map(
-        |(enable, mode, (domain_path, persist_path), timeout, max_bytes)| CacheServiceOptions {
-            enable,
-            mode,
-            domain_path,
-            persist_path,
-            timeout,
-            max_bytes,
-        },
+    (
+        any::<(bool, bool)>(),
+        mode,
+        paths,
+        time(1, 3_600_000),
+        max_bytes,
     )
+        .prop_map(
+            |((enable, sync), mode, (domain_path, persist_path), timeout, max_bytes)| {
+                CacheServiceOptions {
+                    enable,
+                    mode,
+                    domain_path,
+                    persist_path,
+                    sync,
+                    timeout,
+                    max_bytes,
+                }
+            },
+        )
 }
 
 /// The options without the memory of where their values come from.

@@ -1,0 +1,280 @@
+//! What outlives the manager: written before it is answered, read when the next one starts, written afresh when it has grown long.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+
+use actix::{AsyncContext, Context, Handler};
+use slab::Slab;
+use tracing::{info, warn};
+
+use super::space::Space;
+use super::{CacheManager, now};
+use crate::limits::MAX_VALUE_BYTES;
+use crate::protocol::{Refusal, SpaceOptions};
+use crate::store::log::Log;
+use crate::store::{Change, Store, StoreError};
+use crate::table::{Entry, Millis, Put};
+
+/// Places that are looked at in one turn while everything is written afresh: questions have theirs in between.
+const PLACES: usize = 2000;
+
+/// The store, where there is one.
+#[derive(Default)]
+pub(crate) struct Kept {
+    store: Option<Box<dyn Store>>,
+    /// How far everything has been written afresh: the namespace and the place in it.
+    renewed: Option<(usize, usize)>,
+}
+
+/// What an earlier manager had kept.
+#[derive(Default)]
+pub(super) struct Restored {
+    pub(super) spaces: Slab<Space>,
+    /// The largest version.
+    pub(super) version: u64,
+    places: HashMap<String, usize>,
+}
+
+impl Restored {
+    fn space(&mut self, name: &str) -> &mut Space {
+        let place = match self.places.get(name) {
+            Some(place) => *place,
+            None => {
+                let options = SpaceOptions {
+                    max_value_bytes: MAX_VALUE_BYTES as u64,
+                    ..SpaceOptions::default()
+                };
+                let place = self.spaces.insert(Space::new(name, options));
+                self.places.insert(name.to_owned(), place);
+                place
+            }
+        };
+        &mut self.spaces[place]
+    }
+
+    fn take(&mut self, change: Change<'_>, now: Millis) {
+        match change {
+            Change::Space { name, options } => {
+                let space = self.space(name);
+                space.kept = true;
+                // Of a build that knows other options: the next one who opens it says how it is to be.
+                if let Ok(options) = rmp_serde::from_slice(options) {
+                    space.options = options;
+                }
+            }
+            Change::Put {
+                space,
+                key,
+                value,
+                expires,
+                version,
+            } => {
+                self.version = self.version.max(version);
+                let table = &mut self.space(space).table;
+                if expires.is_some_and(|at| at <= now) {
+                    table.remove(key);
+                    return;
+                }
+                let put = Put {
+                    value: value.into(),
+                    expires,
+                    persist: true,
+                    version,
+                };
+                table.put(key, put);
+            }
+            Change::Remove { space, key } => drop(self.space(space).table.remove(key)),
+            Change::Clear { space } => self.space(space).table = crate::table::Table::new(),
+            Change::Destroy { space } => {
+                if let Some(place) = self.places.remove(space) {
+                    self.spaces.remove(place);
+                }
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// The store at a path, if there is to be one.
+    pub(crate) fn open(
+        path: Option<&Path>,
+        sync: bool,
+    ) -> Result<Option<Box<dyn Store>>, StoreError> {
+        let open = |path| Ok(Box::new(Log::open(path, sync)?) as Box<dyn Store>);
+        path.map(open).transpose()
+    }
+
+    pub(super) fn restore(store: Option<Box<dyn Store>>) -> Result<(Self, Restored), StoreError> {
+        let Some(mut store) = store else {
+            return Ok((Kept::default(), Restored::default()));
+        };
+        let (now, restored) = (now(), RefCell::new(Restored::default()));
+        store.load(
+            &mut |change| restored.borrow_mut().take(change, now),
+            &mut || drop(restored.take()),
+        )?;
+        let restored = restored.into_inner();
+        let entries: usize = restored.spaces.iter().map(|(_, s)| s.table.len()).sum();
+        info!(
+            namespaces = restored.spaces.len(),
+            entries, "what was kept is there again"
+        );
+        let kept = Kept {
+            store: Some(store),
+            renewed: None,
+        };
+        Ok((kept, restored))
+    }
+
+    fn write(&mut self, change: &Change<'_>) -> Result<(), Refusal> {
+        match &mut self.store {
+            Some(store) => store
+                .write(change)
+                .map_err(|e| Refusal::Store(e.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// An entry is to be set.
+    pub(super) fn write_put(
+        &mut self,
+        space: &mut Space,
+        key: &str,
+        put: &Put,
+    ) -> Result<(), Refusal> {
+        if self.store.is_none() {
+            return Ok(());
+        }
+        if !put.persist {
+            return match space.table.entry(key) {
+                Some(entry) => self.write_removal(&space.name, entry),
+                None => Ok(()),
+            };
+        }
+        if !space.kept {
+            let options = rmp_serde::to_vec(&space.options).unwrap_or_default();
+            self.write(&Change::Space {
+                name: &space.name,
+                options: &options,
+            })?;
+            space.kept = true;
+        }
+        self.write(&Change::Put {
+            space: &space.name,
+            key,
+            value: &put.value,
+            expires: put.expires,
+            version: put.version,
+        })
+    }
+
+    /// An entry is to be no more.
+    pub(super) fn write_removal(&mut self, space: &str, entry: &Entry) -> Result<(), Refusal> {
+        if !entry.persist {
+            return Ok(());
+        }
+        let key = &*entry.key;
+        self.write(&Change::Remove { space, key })
+    }
+
+    pub(super) fn write_clear(&mut self, space: &Space) -> Result<(), Refusal> {
+        if !space.kept {
+            return Ok(());
+        }
+        self.write(&Change::Clear { space: &space.name })
+    }
+
+    pub(super) fn write_destroy(&mut self, space: &Space) -> Result<(), Refusal> {
+        if !space.kept {
+            return Ok(());
+        }
+        self.write(&Change::Destroy { space: &space.name })
+    }
+}
+
+/// Writes afresh a part of what is true.
+struct Renew;
+
+impl actix::Message for Renew {
+    type Result = ();
+}
+
+impl CacheManager {
+    /// Where most of what is on disk is no longer true, begins to write afresh what is.
+    pub(super) fn begin_renewal_if_due(&mut self, ctx: &mut Context<Self>) {
+        let Some(store) = &mut self.kept.store else {
+            return;
+        };
+        if self.kept.renewed.is_some() || !store.is_due(self.bytes) {
+            return;
+        }
+        match store.begin_renewal() {
+            Ok(()) => {
+                self.kept.renewed = Some((0, 0));
+                ctx.notify(Renew);
+            }
+            Err(e) => warn!(error = %e, "what the cache keeps cannot be written afresh"),
+        }
+    }
+
+    /// Whether there is more to be written afresh.
+    fn renew_some(&mut self) -> Result<bool, StoreError> {
+        let (Some(store), Some((at, mut place))) = (&mut self.kept.store, self.kept.renewed) else {
+            return Ok(false);
+        };
+        let Some((number, space)) = self.spaces.iter().find(|(number, _)| *number >= at) else {
+            store.end_renewal()?;
+            return Ok(false);
+        };
+        if number != at {
+            place = 0;
+        }
+        if place == 0 && space.kept {
+            let options = rmp_serde::to_vec(&space.options).unwrap_or_default();
+            store.renew(&Change::Space {
+                name: &space.name,
+                options: &options,
+            })?;
+        }
+        let mut more = true;
+        for _ in 0..PLACES {
+            let (entry, next) = space.table.at(place);
+            if let Some(entry) = entry.filter(|entry| entry.persist) {
+                store.renew(&Change::Put {
+                    space: &space.name,
+                    key: &entry.key,
+                    value: &entry.value,
+                    expires: entry.expires,
+                    version: entry.version,
+                })?;
+            }
+            place += 1;
+            more = next;
+            if !more {
+                break;
+            }
+        }
+        self.kept.renewed = Some(if more {
+            (number, place)
+        } else {
+            (number + 1, 0)
+        });
+        Ok(true)
+    }
+}
+
+impl Handler<Renew> for CacheManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Renew, ctx: &mut Context<Self>) {
+        match self.renew_some() {
+            Ok(true) => ctx.notify(Renew),
+            Ok(false) => self.kept.renewed = None,
+            Err(e) => {
+                self.kept.renewed = None;
+                warn!(error = %e, "what the cache keeps could not be written afresh");
+            }
+        }
+    }
+}
