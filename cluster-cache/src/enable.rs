@@ -1,7 +1,7 @@
 //! The cache without a cluster: any processes of one user share it by its name. The first serves it; when it is gone, another does.
 
 use std::future::pending;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +96,8 @@ pub enum EnableError {
 pub struct Caches {
     socket: PathBuf,
     wait: Duration,
-    held: Arc<Held>,
+    /// This process's part in serving it, where it has one.
+    held: Option<Arc<Held>>,
 }
 
 #[derive(Debug)]
@@ -107,6 +108,21 @@ struct Held {
 }
 
 impl Caches {
+    /// A cache that other processes serve, at its socket: [`Cluster::cache_socket`](cluster_core::Cluster::cache_socket), or that of
+    /// a [`Caches::socket`]. Each operation waits so long where nothing else is said.
+    pub fn connect(socket: impl Into<PathBuf>, wait: Duration) -> Self {
+        Caches {
+            socket: socket.into(),
+            wait,
+            held: None,
+        }
+    }
+
+    /// The socket at which it is served.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// A namespace of it; as [`CacheExt::cache`](crate::CacheExt::cache).
     ///
     /// # Errors
@@ -119,11 +135,10 @@ impl Caches {
     /// Ends this process's part in it, and resolves when it serves no more. Other handles are of no use from then on, unless
     /// another process serves.
     pub async fn close(self) {
-        let Ok(held) = Arc::try_unwrap(self.held) else {
-            return;
-        };
-        drop(held._handles);
-        let _ = held.ended.into_inner().recv().await;
+        if let Some(Ok(held)) = self.held.map(Arc::try_unwrap) {
+            drop(held._handles);
+            let _ = held.ended.into_inner().recv().await;
+        }
     }
 }
 
@@ -187,10 +202,10 @@ pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
     Ok(Caches {
         socket,
         wait: sharing.wait,
-        held: Arc::new(Held {
+        held: Some(Arc::new(Held {
             _handles: handles,
             ended: parking_lot::Mutex::new(ended),
-        }),
+        })),
     })
 }
 
