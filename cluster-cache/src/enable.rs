@@ -10,10 +10,11 @@ use cluster_core::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, memory_b
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use crate::client::Cache;
+use crate::client::{Cache, cache};
 use crate::error::CacheError;
 use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
 use crate::options::CacheOptions;
+use crate::protocol::MetaReply;
 use crate::store::StoreError;
 
 /// How often a process that does not serve looks whether it is to.
@@ -130,6 +131,24 @@ impl Caches {
     /// That the name is too long, or that this process has too many namespaces.
     pub fn cache(&self, name: &str, options: CacheOptions) -> Result<Cache, CacheError> {
         Cache::open(&self.socket, name, options, self.wait)
+    }
+
+    /// The names of all its namespaces.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be asked for.
+    pub async fn namespaces(&self) -> Result<Vec<String>, CacheError> {
+        cache::namespaces(&self.socket, self.wait).await
+    }
+
+    /// What its manager says of itself.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be asked for.
+    pub async fn meta(&self) -> Result<MetaReply, CacheError> {
+        cache::meta(&self.socket, self.wait).await
     }
 
     /// Ends this process's part in it, and resolves when it serves no more. Other handles are of no use from then on, unless

@@ -21,6 +21,7 @@ use crate::protocol::SpaceOptions;
 #[must_use]
 pub struct CacheOptions {
     pub(crate) space: SpaceOptions,
+    pub(crate) existing: bool,
     pub(crate) wait: Option<Duration>,
     pub(crate) load_timeout: Duration,
 }
@@ -32,6 +33,7 @@ impl Default for CacheOptions {
                 max_value_bytes: MAX_VALUE_BYTES as u64,
                 ..SpaceOptions::default()
             },
+            existing: false,
             wait: None,
             load_timeout: LOAD_TIMEOUT,
         }
@@ -43,6 +45,18 @@ pub(crate) fn millis(time: Duration) -> u64 {
 }
 
 impl CacheOptions {
+    /// Only a namespace that there is already: none is made, and whatever its options are holds.
+    pub fn existing() -> Self {
+        CacheOptions {
+            existing: true,
+            ..CacheOptions::default()
+        }
+    }
+
+    pub(crate) fn to_open(&self) -> Option<SpaceOptions> {
+        (!self.existing).then(|| self.space.clone())
+    }
+
     /// Whether values outlive the cache manager; not, unless set.
     pub fn persist(mut self, persist: bool) -> Self {
         self.space.persist = persist;

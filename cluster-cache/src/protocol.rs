@@ -41,10 +41,10 @@ pub(crate) struct Ask<'a> {
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Op<'a> {
-    /// Ties the client's number to a namespace, which is made where there is none.
+    /// Ties the client's number to a namespace, which is made where there is none and it is said how it is to be.
     Open {
         name: &'a str,
-        options: SpaceOptions,
+        options: Option<SpaceOptions>,
     },
     Get {
         key: &'a str,
@@ -230,6 +230,9 @@ pub enum Refusal {
     /// It cannot be stored.
     #[error("it cannot be stored: {0}")]
     Store(String),
+    /// There is no such namespace, and it was not to be made.
+    #[error("there is no such namespace")]
+    NoNamespace,
 }
 
 /// A change of a namespace.

@@ -90,6 +90,7 @@ async fn main() -> Result<(), ClusterError> {
         .flag("heard", "Where events are written down", None)
         .load()?;
     let running = Launch::new(options, Box::new(Idle))
+        .cache_manager(Box::new(cluster_cache::CacheApplication))
         .in_roles(Role::ALL, listen)
         .listen()
         .await?;

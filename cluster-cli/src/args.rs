@@ -1,6 +1,7 @@
 //! What the command line says: options that go for every verb, and the verbs.
 
 mod addressee;
+mod cache;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop,
 };
@@ -81,6 +83,7 @@ pub(crate) enum Verb {
     )]
     MarkDown(Answer),
     Emit(Emit),
+    Cache(Cache),
     Completions(Completions),
 }
 

@@ -1,5 +1,6 @@
 //! The verbs, one file each, and what most of them begin with: a link to the cluster that is meant.
 
+mod cache;
 mod completions;
 mod emit;
 mod mark;
@@ -42,6 +43,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::MarkUp(answer) => done(mark::up(common, answer).await),
             Verb::MarkDown(answer) => done(mark::down(common, answer).await),
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
+            Verb::Cache(cache) => done(cache::cache(common, cache).await),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }
     })

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cluster_cache::CacheError;
 use cluster_core::operator::{FindError, OperatorError};
 use cluster_core::parent::ParentError;
 
@@ -44,6 +45,12 @@ pub(crate) enum CliError {
     TooSlow { waited: Duration },
     #[error("the master's answer cannot be read")]
     Answer(#[source] serde_json::Error),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error("{namespace} has no {key:?}")]
+    NoValue { namespace: String, key: String },
+    #[error("this cluster has no cache (--cache.enable is false)")]
+    NoCache,
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
     #[error("this process cannot be set up")]

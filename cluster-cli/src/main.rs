@@ -8,6 +8,7 @@ mod progress;
 
 use std::process::ExitCode;
 
+use cluster_cache::CacheError;
 use cluster_core::OperationError;
 use cluster_core::operator::{FindError, OperatorError};
 
@@ -52,6 +53,13 @@ fn code_of(error: &CliError) -> Code {
             _ => Code::Failure,
         },
         CliError::TooSlow { .. } => Code::NoAnswer,
+        CliError::Cache(error) => match error {
+            CacheError::Deadline { .. } | CacheError::Unreachable { .. } | CacheError::LinkLost => {
+                Code::NoAnswer
+            }
+            _ => Code::Refused,
+        },
+        CliError::NoValue { .. } | CliError::NoCache => Code::Refused,
         CliError::Parent(_)
         | CliError::Build(_)
         | CliError::Answer(_)
@@ -87,7 +95,8 @@ mod tests {
         };
         let busy = OperationError::Busy("an upgrade".to_owned());
         let refused = OperationError::NoSuchWorker(7);
-        let cases: [(CliError, u8); 9] = [
+        let late = CacheError::Deadline { waited_ms: 7 };
+        let cases: [(CliError, u8); 11] = [
             (none.into(), 3),
             (several.into(), 4),
             (hidden.into(), 5),
@@ -96,6 +105,8 @@ mod tests {
             (silent.into(), 6),
             (OperatorError::from(busy).into(), 7),
             (OperatorError::from(refused).into(), 8),
+            (late.into(), 6),
+            (CliError::NoCache, 8),
             (CliError::Runtime(std::io::ErrorKind::Other.into()), 1),
         ];
         for (error, code) in cases {

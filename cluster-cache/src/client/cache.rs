@@ -18,7 +18,7 @@ use super::space::{self, Space};
 use super::watch::Watch;
 use crate::error::CacheError;
 use crate::options::CacheOptions;
-use crate::protocol::{Op, Stat};
+use crate::protocol::{MetaReply, Op, Stat};
 use crate::value;
 
 /// A namespace of the shared cache. Cheap to clone; usable from every thread that runs an actix arbiter.
@@ -169,6 +169,24 @@ impl Cache {
         }
     }
 
+    /// The names of all namespaces of the cache that this one is part of.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be asked for.
+    pub async fn namespaces(&self) -> Result<Vec<String>, CacheError> {
+        namespaces(&self.space.path, self.wait).await
+    }
+
+    /// What the cache manager says of itself.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be asked for.
+    pub async fn meta(&self) -> Result<MetaReply, CacheError> {
+        meta(&self.space.path, self.wait).await
+    }
+
     /// What is known of an entry, its value whatever its type.
     ///
     /// # Errors
@@ -273,29 +291,30 @@ impl Cache {
         space::forget(&self.space);
         Ok(())
     }
+}
 
-    /// The names of all namespaces of the cache that this one is part of.
-    ///
-    /// # Errors
-    ///
-    /// Why they cannot be asked for.
-    pub async fn namespaces(&self) -> Result<Vec<String>, CacheError> {
-        match self.ask(|| Op::Namespaces, Again::Yes).await? {
-            Got::Namespaces(names) => Ok(names),
-            _ => Err(CacheError::Protocol),
-        }
+async fn ask_manager(
+    path: &Path,
+    wait: Duration,
+    op: fn() -> Op<'static>,
+) -> Result<Got, CacheError> {
+    let whole = space::nameless(path, wait);
+    Link::of(&whole).ask(&whole, op, Again::Yes, wait).await
+}
+
+/// The names of all namespaces of the manager at a socket.
+pub(crate) async fn namespaces(path: &Path, wait: Duration) -> Result<Vec<String>, CacheError> {
+    match ask_manager(path, wait, || Op::Namespaces).await? {
+        Got::Namespaces(names) => Ok(names),
+        _ => Err(CacheError::Protocol),
     }
+}
 
-    /// What the cache manager says of itself.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be asked for.
-    pub async fn meta(&self) -> Result<crate::MetaReply, CacheError> {
-        match self.ask(|| Op::Meta, Again::Yes).await? {
-            Got::Meta(meta) => Ok(meta),
-            _ => Err(CacheError::Protocol),
-        }
+/// What the manager at a socket says of itself.
+pub(crate) async fn meta(path: &Path, wait: Duration) -> Result<MetaReply, CacheError> {
+    match ask_manager(path, wait, || Op::Meta).await? {
+        Got::Meta(meta) => Ok(meta),
+        _ => Err(CacheError::Protocol),
     }
 }
 

@@ -19,7 +19,7 @@ use super::answer::Got;
 use super::flight::Flights;
 use super::lease::Leases;
 use super::questions::{Heard, Outcome, Questions};
-use super::space::Space;
+use super::space::{self, Space};
 use super::watch::Watches;
 use crate::error::CacheError;
 use crate::protocol::{Ask, Op, Refusal, Told};
@@ -127,8 +127,10 @@ impl Link {
         let mut reopened = false;
         loop {
             let sender = self.connected(deadline, wait).await?;
-            if !self.state.borrow().opened.contains(&space.number) {
-                let options = space.options.space.clone();
+            let known = space.number == space::NAMELESS
+                || self.state.borrow().opened.contains(&space.number);
+            if !known {
+                let options = space.options.to_open();
                 let open = Op::Open {
                     name: &space.name,
                     options,
@@ -268,7 +270,7 @@ impl Link {
     pub(super) fn open_unasked(&self, space: &Space) {
         let open = Op::Open {
             name: &space.name,
-            options: space.options.space.clone(),
+            options: space.options.to_open(),
         };
         self.tell(space.number, open);
     }

@@ -18,13 +18,27 @@ const MOST: usize = 4096;
 /// A namespace as this process uses it.
 #[derive(Debug)]
 pub(crate) struct Space {
-    /// This process's number for it on every connection; never 0.
+    /// This process's number for it on every connection.
     pub(super) number: u32,
     pub(super) name: String,
     pub(super) path: Arc<Path>,
     pub(super) options: CacheOptions,
     /// How long an operation may take where it does not say so itself.
     pub(super) wait: Duration,
+}
+
+/// The number of no namespace: for what is asked of the manager as a whole.
+pub(super) const NAMELESS: u32 = 0;
+
+/// The manager at a socket as a whole.
+pub(crate) fn nameless(path: &Path, wait: Duration) -> Space {
+    Space {
+        number: NAMELESS,
+        name: String::new(),
+        path: path.into(),
+        options: CacheOptions::default(),
+        wait,
+    }
 }
 
 type Known = HashMap<PathBuf, HashMap<String, Arc<Space>>>;

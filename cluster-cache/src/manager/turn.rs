@@ -57,7 +57,7 @@ impl CacheManager {
         let Asker { link, number } = asker;
         match ask.op {
             Op::Open { name, ref options } => {
-                self.open(link, ask.space, name, options)?;
+                self.open(link, ask.space, name, options.as_ref())?;
                 self.links.answer(link, number, Answer::Done);
                 return Ok(());
             }
@@ -182,7 +182,7 @@ impl CacheManager {
         link: LinkId,
         number: u32,
         name: &str,
-        options: &SpaceOptions,
+        options: Option<&SpaceOptions>,
     ) -> Result<(), Refusal> {
         if name.is_empty() || name.len() > MOST_NAME_BYTES {
             return Err(Refusal::Name(name.len()));
@@ -190,7 +190,7 @@ impl CacheManager {
         let found = self.spaces.iter().find(|(_, space)| *space.name == *name);
         let place = match found {
             Some((place, space)) => {
-                if space.options != *options {
+                if options.is_some_and(|options| space.options != *options) {
                     info!(
                         namespace = name,
                         "another process opens this namespace with other options: those of the first one hold"
@@ -201,7 +201,10 @@ impl CacheManager {
             None if self.spaces.len() >= MOST_SPACES => {
                 return Err(Refusal::Namespaces(MOST_SPACES));
             }
-            None => self.spaces.insert(Space::new(name, options.clone())),
+            None => {
+                let options = options.ok_or(Refusal::NoNamespace)?.clone();
+                self.spaces.insert(Space::new(name, options))
+            }
         };
         if self.links.tie(link, number, place) {
             Ok(())

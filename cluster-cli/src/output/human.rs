@@ -1,6 +1,15 @@
 //! Figures as people read them.
 
+use comfy_table::{ContentArrangement, Table};
 use indicatif::BinaryBytes;
+
+/// A table without lines, as wide as what it holds.
+pub(crate) fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
 
 /// A span of time, by its two largest units.
 pub(crate) fn span(ms: u64) -> String {

@@ -1,6 +1,6 @@
 //! The cluster as a table. What a master of another build does not say is left out.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::CellAlignment;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -117,9 +117,7 @@ fn head(cluster: &Cluster) -> String {
 }
 
 fn workers(cluster: &Cluster) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = human::table();
     table.set_header([
         "ID", "PID", "STATE", "GEN", "UPTIME", "TPS", "P50", "P99", "CONNS", "RSS",
     ]);

@@ -18,6 +18,7 @@ fn none_running_is_code_3() {
         &["restart", "--wait"],
         &["scale", "3"],
         &["emit", "a", "1"],
+        &["cache", "ls"],
     ] {
         let run = Run::of(cluster().arg("--runtime-dir").arg(dir.path()).args(verb));
         let expected = format!("no cluster is running (looked in {})", dir.path().display());

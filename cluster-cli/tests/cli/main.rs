@@ -1,6 +1,7 @@
 //! The command line as its users have it: real processes, with and without a cluster.
 
 mod alone;
+mod cache;
 mod parent;
 mod running;
 mod trial;

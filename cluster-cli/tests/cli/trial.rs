@@ -42,6 +42,15 @@ impl Trial {
     pub(crate) fn start() -> Self {
         Self::begin(|dir| {
             let mut command = Command::new(program());
+            command.args(flags(dir)).arg("--cache.enable=false");
+            command
+        })
+    }
+
+    /// The same with a cache.
+    pub(crate) fn with_cache() -> Self {
+        Self::begin(|dir| {
+            let mut command = Command::new(program());
             command.args(flags(dir));
             command
         })
@@ -52,6 +61,7 @@ impl Trial {
         Self::begin(|dir| {
             let mut command = cluster();
             command.arg("run").arg(program()).arg("--").args(flags(dir));
+            command.arg("--cache.enable=false");
             command
         })
     }

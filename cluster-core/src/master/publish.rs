@@ -98,6 +98,7 @@ impl Master {
             reason: entry.reason.to_string(),
             since: entry.since,
         });
+        let enabled = self.cluster.options().cache.enable;
         let before = self.cluster.state();
         let master = ProcessState {
             state: "active".to_owned(),
@@ -115,6 +116,7 @@ impl Master {
                 .cache
                 .as_ref()
                 .map(super::cache_manager::CacheManager::state),
+            cache_socket: enabled.then(|| self.cluster.cache_socket()),
             workers: workers.collect(),
             death_queue: death_queue.collect(),
         }));

@@ -1,5 +1,6 @@
 //! The whole cluster in one record, as the master publishes it and `GET /status` shows it.
 
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use serde::ser::SerializeStruct;
@@ -106,6 +107,8 @@ pub struct ClusterState {
     pub master: ProcessState,
     /// The cache manager, where there is one.
     pub cache_manager: Option<ProcessState>,
+    /// The socket at which the cache is reached, where there is a cache.
+    pub cache_socket: Option<PathBuf>,
     /// Workers that have not ended, in the order of their numbers.
     pub workers: Vec<WorkerState>,
     /// Workers to be replaced, the next one first.
@@ -128,6 +131,7 @@ impl ClusterState {
                 build: crate::build::id().to_owned(),
             },
             cache_manager: None,
+            cache_socket: None,
             workers: Vec::new(),
             death_queue: Vec::new(),
         }
@@ -141,7 +145,7 @@ impl ClusterState {
 
 impl Serialize for ClusterState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("ClusterState", 12)?;
+        let mut out = serializer.serialize_struct("ClusterState", 13)?;
         out.serialize_field("name", &self.name)?;
         out.serialize_field("build", &self.build)?;
         out.serialize_field("state", &self.state)?;
@@ -152,6 +156,7 @@ impl Serialize for ClusterState {
         out.serialize_field("time", &unix_ms())?;
         out.serialize_field("master", &self.master)?;
         out.serialize_field("cache_manager", &self.cache_manager)?;
+        out.serialize_field("cache_socket", &self.cache_socket)?;
         out.serialize_field("workers", &self.workers)?;
         out.serialize_field("death_queue", &self.death_queue)?;
         out.end()
