@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster_core::service::ServiceSocket;
+use cluster_core::endpoint::ServiceSocket;
 use cluster_core::{Application, Beat, Cluster, Means, Serving, StartFailure, StartStep, sys};
 
 use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};

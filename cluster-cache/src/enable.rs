@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster_core::service::ServiceSocket;
+use cluster_core::endpoint::ServiceSocket;
 use cluster_core::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, memory_bound};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};

@@ -22,7 +22,7 @@ use actix::{
 };
 use actix_rt::task::JoinHandle;
 use cluster_core::HandlerActor;
-use cluster_core::service::ServiceSocket;
+use cluster_core::endpoint::ServiceSocket;
 use slab::Slab;
 use tokio::sync::oneshot;
 use tracing::{debug, info};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster_core::Closed;
-use cluster_core::service::{self, Connection, SendError, Sender};
+use cluster_core::endpoint::{self, Connection, SendError, Sender};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tracing::{debug, info};
@@ -227,7 +227,7 @@ impl Link {
     }
 
     fn hear(&self, bytes: &[u8]) -> Result<(), Closed> {
-        match service::read::<Told<'_>>(bytes)? {
+        match endpoint::read::<Told<'_>>(bytes)? {
             Told::Answer { number, answer } => {
                 let heard = self
                     .state

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::Addr;
-use cluster_core::service::{Sender, ServiceSocket};
+use cluster_core::endpoint::{Sender, ServiceSocket};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
@@ -140,7 +140,7 @@ pub(super) async fn listen(
     }
 }
 
-async fn serve(caller: cluster_core::service::Caller, intake: Intake) {
+async fn serve(caller: cluster_core::endpoint::Caller, intake: Intake) {
     if let Ok(connection) = caller.admit().await {
         let link = {
             let mut state = intake.state.borrow_mut();

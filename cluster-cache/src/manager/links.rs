@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use cluster_core::service::{SendError, Sender};
+use cluster_core::endpoint::{SendError, Sender};
 use tracing::warn;
 
 use crate::lease::LinkId;

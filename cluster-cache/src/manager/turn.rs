@@ -1,6 +1,6 @@
 //! What the manager does with a question.
 
-use cluster_core::service;
+use cluster_core::endpoint;
 use tracing::{info, warn};
 
 use super::space::Space;
@@ -30,7 +30,7 @@ impl CacheManager {
         if !self.links.is_open(link) {
             return;
         }
-        match service::read::<Ask<'_>>(bytes) {
+        match endpoint::read::<Ask<'_>>(bytes) {
             Ok(ask) => {
                 let number = ask.number;
                 let asker = Asker { link, number };
@@ -39,7 +39,7 @@ impl CacheManager {
                 }
             }
             // Of a newer client, or of nobody who knows the protocol; nobody else is concerned.
-            Err(e) => match service::read_head::<u64>(bytes) {
+            Err(e) => match endpoint::read_head::<u64>(bytes) {
                 Ok(number) => {
                     warn!(error = %e, "a question to the cache cannot be read");
                     let answer = Answer::Refused(Refusal::Unknown);

@@ -130,6 +130,8 @@ struct Estate {
     unix_sockets: Vec<SocketFile>,
     monitor: Option<Box<dyn Monitor>>,
     cache: Option<Box<dyn Serving>>,
+    /// The cache manager's socket: where its process was killed, its file is left.
+    cache_socket: Option<PathBuf>,
 }
 
 /// The file of a socket that this master has bound.
@@ -178,6 +180,9 @@ impl Estate {
         for socket in self.unix_sockets.drain(..) {
             socket.remove();
         }
+        if let Some(path) = &self.cache_socket {
+            socket::remove_abandoned(path);
+        }
         drop(self.lock.take());
         if let Err(e) = self.directory.remove_if_empty() {
             warn!(error = %e, "the runtime directory was not removed");
@@ -204,6 +209,7 @@ pub(crate) async fn start(
         unix_sockets: Vec::new(),
         monitor: plan.monitor.take(),
         cache: None,
+        cache_socket: None,
         directory,
     };
     if let Err(e) = check_ports(&options, estate.monitor.as_deref(), plan.serves) {
@@ -312,6 +318,7 @@ fn begin(
         Some(operations),
         offer,
     );
+    estate.cache_socket = options.cache.enable.then(|| cluster.cache_socket());
     let status = StatusAggregator::launch(cluster.emitter());
     *offers.lock() = Some(status.clone().recipient());
     let (on_end, ended) = oneshot::channel();

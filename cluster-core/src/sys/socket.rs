@@ -109,6 +109,14 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError
     }
 }
 
+/// Removes the file of a socket whose process has ended without it.
+pub(crate) fn remove_abandoned(path: &Path) {
+    if let Ok(address) = SocketAddrUnix::new(path) {
+        // What somebody listens on, and what is no socket, is left alone.
+        let _ = remove_stale(path, &address);
+    }
+}
+
 /// A stream socket that does not block and is closed on exec.
 fn stream_socket(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
     #[cfg(not(target_vendor = "apple"))]
