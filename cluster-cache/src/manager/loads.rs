@@ -1,15 +1,15 @@
 //! Loads: who may load a key, and what those are told who wait for it.
 
 use super::space::Space;
-use super::turn::{Asker, check};
+use super::turn::Asker;
 use super::{CacheManager, Parked, now};
 use crate::lease::{Acquired, MOST_WAITERS, Waiter};
 use crate::protocol::{Answer, Keep, Refusal};
 use crate::table::Millis;
 
 impl CacheManager {
-    /// Answers who waited for a value that is there now.
-    pub(super) fn answer_hit(&self, waiter: Waiter, space: usize, key: &str, now: Millis) {
+    /// Answers with a value that is there.
+    fn answer_hit(&self, waiter: Waiter, space: usize, key: &str, now: Millis) {
         let answer = match self.spaces[space].table.peek(key, now) {
             Some(entry) if !entry.value.is_empty() => Answer::Hit {
                 version: entry.version,
@@ -20,7 +20,8 @@ impl CacheManager {
         self.links.answer(waiter.link, waiter.number, answer);
     }
 
-    fn answer_value(&self, waiter: Waiter, value: &[u8]) {
+    /// Answers who waited for this value.
+    pub(super) fn answer_value(&self, waiter: Waiter, value: &[u8]) {
         let answer = match value.is_empty() {
             true => Answer::Absent,
             false => Answer::Hit { version: 0, value },
@@ -59,6 +60,9 @@ impl CacheManager {
         if let Some(parked) = &mut self.settling
             && !space.leases.is_loading(key)
         {
+            if parked.len() >= MOST_WAITERS {
+                return Err(Refusal::Waiters(MOST_WAITERS));
+            }
             parked.push(Parked {
                 link: waiter.link,
                 number: waiter.number,
@@ -89,7 +93,7 @@ impl CacheManager {
         keep: Keep,
         now: Millis,
     ) -> Result<(), Refusal> {
-        if let Err(refusal) = check(&self.spaces[place], key, value) {
+        if let Err(refusal) = self.check(place, key, value) {
             let cause = refusal.to_string();
             self.abandon(asker, place, (key, lease), Some(&cause), now)?;
             return Ok(());
@@ -109,16 +113,11 @@ impl CacheManager {
         } else {
             self.remove(place, key).map(drop)
         };
-        if let Err(refusal) = done {
-            // Who waited has its value all the same; the next caller loads again.
-            for waiter in waiters {
-                self.answer_value(waiter, value);
-            }
-            return Err(refusal);
-        }
+        // Who waited has the value, whether or not it could be kept.
         for waiter in waiters {
-            self.answer_hit(waiter, place, key, now);
+            self.answer_value(waiter, value);
         }
+        done?;
         self.links.answer(asker.link, asker.number, Answer::Done);
         Ok(())
     }

@@ -83,13 +83,13 @@ impl CacheManager {
                 keep,
                 if_absent,
             } => {
-                check(&self.spaces[space], key, value)?;
+                self.check(space, key, value)?;
                 let there = || self.is_there(space, key, now);
                 let taken = !if_absent || !there();
                 if taken {
                     self.store(space, key, value, keep, now)?;
                     for waiter in self.spaces[space].leases.overtake(key) {
-                        self.answer_hit(waiter, space, key, now);
+                        self.answer_value(waiter, value);
                     }
                 }
                 self.links.answer(link, number, Answer::Accepted(taken));
@@ -109,7 +109,7 @@ impl CacheManager {
                 self.links.answer(link, number, answer);
             }
             Op::Acquire { key, load_ms } => {
-                check(&self.spaces[space], key, &[])?;
+                self.check(space, key, &[])?;
                 let waiter = Waiter {
                     link,
                     number,
@@ -133,7 +133,7 @@ impl CacheManager {
                 lease,
                 left_ms,
             } => {
-                check(&self.spaces[space], key, &[])?;
+                self.check(space, key, &[])?;
                 let left = left_ms.min(LONGEST_LOAD_MS);
                 let there = self.is_there(space, key, now);
                 let leases = &mut self.spaces[space].leases;
@@ -147,7 +147,7 @@ impl CacheManager {
             }
             Op::Watch { key, watch } => {
                 if let Some(key) = key {
-                    check(&self.spaces[space], key, &[])?;
+                    self.check(space, key, &[])?;
                 }
                 let all: usize = self.spaces.iter().map(|(_, s)| s.watches.len()).sum();
                 if all >= MOST_WATCHES {
@@ -239,18 +239,20 @@ impl CacheManager {
             }
         }
     }
-}
 
-pub(super) fn check(space: &Space, key: &str, value: &[u8]) -> Result<(), Refusal> {
-    if key.is_empty() || key.len() > MOST_KEY_BYTES {
-        return Err(Refusal::Key(key.len()));
+    /// What exceeds a bound is refused, whatever is asked.
+    pub(super) fn check(&self, place: usize, key: &str, value: &[u8]) -> Result<(), Refusal> {
+        if key.is_empty() || key.len() > MOST_KEY_BYTES {
+            return Err(Refusal::Key(key.len()));
+        }
+        let options = &self.spaces[place].options;
+        let of_all = self.options.max_bytes.map_or(u64::MAX, |most| most as u64);
+        let room = options.max_bytes.unwrap_or(u64::MAX).min(of_all);
+        let room = room.saturating_sub((key.len() + OVERHEAD) as u64);
+        let (bytes, allowed) = (value.len() as u64, options.max_value_bytes.min(room));
+        if bytes > allowed {
+            return Err(Refusal::Value { bytes, allowed });
+        }
+        Ok(())
     }
-    let options = &space.options;
-    let room = options.max_bytes.unwrap_or(u64::MAX);
-    let room = room.saturating_sub((key.len() + OVERHEAD) as u64);
-    let (bytes, allowed) = (value.len() as u64, options.max_value_bytes.min(room));
-    if bytes > allowed {
-        return Err(Refusal::Value { bytes, allowed });
-    }
-    Ok(())
 }

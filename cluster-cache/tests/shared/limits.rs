@@ -66,6 +66,12 @@ async fn a_full_namespace_lets_what_nobody_reads_give_way() {
 #[actix_rt::test]
 async fn all_namespaces_together_are_bounded() {
     let shared = Shared::with(|sharing| sharing.max_bytes(200_000));
+    let one = shared.cache(CacheOptions::default());
+    let refused = one.set("larger than all", &"x".repeat(200_000)).await;
+    assert!(
+        matches!(refused, Err(CacheError::Refused(_))),
+        "{refused:?}"
+    );
     for n in 0..10 {
         let cache = shared
             .caches
