@@ -10,3 +10,4 @@ pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod pending;
 pub(crate) mod uplink;
+mod vigil;

@@ -8,6 +8,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
 
+use futures_util::FutureExt;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -22,6 +23,20 @@ impl Stream {
         // SAFETY: the stream is open, and the `AsyncFd` owns it, under one number, until it is dropped; nothing else takes it out.
         let watched = unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? };
         Ok(Stream(watched))
+    }
+
+    /// Waits until something has come, or the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only watches: dropping it changes nothing.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await.map(drop)
+    }
+
+    /// Whether the thread knows already that something has come.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.0.readable().now_or_never().is_some()
     }
 
     /// Waits until something has come, and reads it; 0 bytes are the end.
