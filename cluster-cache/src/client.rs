@@ -2,19 +2,24 @@
 //!
 //! ```text
 //! Cache (any thread) ─▶ Link (one a thread and socket) ═ connection ═ cache manager
-//!                         └─ Flights: callers of one key share one question
+//!       │                 └─ Flights: callers of one key share one question
+//!       └─▶ Near (one a namespace, where copies are kept) ◀─ Copies: changes that the link hears of
 //! ```
 
 mod answer;
 pub(crate) mod cache;
+mod copies;
 mod flight;
 mod lease;
 mod link;
+mod near;
 mod operation;
 mod questions;
+mod read;
 mod space;
 mod watch;
 
 pub use cache::{Cache, CacheExt};
-pub use operation::{FindOrLoad, Get, GetOrLoad, Inspected, Set, Value};
+pub use near::CopyStat;
+pub use operation::{FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set, Value};
 pub use watch::{Change, Watch};

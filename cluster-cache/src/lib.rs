@@ -39,7 +39,8 @@ mod value;
 
 pub use application::CacheApplication;
 pub use client::{
-    Cache, CacheExt, Change, FindOrLoad, Get, GetOrLoad, Inspected, Set, Value, Watch,
+    Cache, CacheExt, Change, CopyStat, FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set,
+    Value, Watch,
 };
 pub use enable::{Caches, EnableError, Sharing, enable};
 pub use error::CacheError;
@@ -47,7 +48,7 @@ pub use limits::{
     LOAD_TIMEOUT, MAX_VALUE_BYTES, MOST_KEY_BYTES, MOST_NAME_BYTES, MOST_VALUE_BYTES,
 };
 pub use manager::CacheManager;
-pub use options::CacheOptions;
+pub use options::{CacheOptions, CopyOptions};
 pub use protocol::{Meta, MetaReply, Refusal, Stat};
 pub use store::StoreError;
 

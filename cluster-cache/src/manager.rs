@@ -11,6 +11,7 @@ mod intake;
 mod links;
 mod loads;
 mod persistence;
+mod sequence;
 mod space;
 mod turn;
 
@@ -34,6 +35,7 @@ use crate::table::Millis;
 use intake::{Intake, Intook};
 use links::Links;
 pub(crate) use persistence::Kept;
+use sequence::Sequence;
 use space::Space;
 
 /// Namespaces at most.
@@ -71,8 +73,8 @@ pub struct CacheManager {
     spaces: Slab<Space>,
     /// What all entries take together.
     bytes: usize,
-    /// The number of the last change or lease: begins with the time, so that it goes on rising over restarts.
-    sequence: u64,
+    /// Begins with the time, so that it goes on rising over restarts.
+    sequence: Sequence,
     settling: Option<Vec<Parked>>,
     /// When the next entry or lease may be over, and what wakes the manager then.
     alarm: Option<(Millis, SpawnHandle)>,
@@ -126,17 +128,19 @@ impl CacheManager {
                     this.set_alarm(ctx);
                 });
             }
+            // Microseconds: more changes than one in each would take a machine of another kind.
+            let last = restored.version.max(now().saturating_mul(1000));
+            let sequence = Sequence::after(last);
             let mut manager = CacheManager {
                 started: Instant::now(),
                 settling: options.follows_crash.then(Vec::new),
                 options,
                 kept,
                 intake,
-                links: Links::default(),
+                links: Links::new(sequence.clone()),
                 bytes: restored.spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
                 spaces: restored.spaces,
-                // Microseconds: more changes than one in each would take a machine of another kind.
-                sequence: restored.version.max(now().saturating_mul(1000)),
+                sequence,
                 alarm: None,
                 _here: here,
             };
@@ -150,9 +154,8 @@ impl CacheManager {
     }
 
     /// A number that is larger than all before.
-    fn next(&mut self) -> u64 {
-        self.sequence += 1;
-        self.sequence
+    fn next(&self) -> u64 {
+        self.sequence.next()
     }
 
     fn meta(&self) -> MetaReply {

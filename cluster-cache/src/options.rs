@@ -24,6 +24,7 @@ pub struct CacheOptions {
     pub(crate) existing: bool,
     pub(crate) wait: Option<Duration>,
     pub(crate) load_timeout: Duration,
+    pub(crate) copy: Option<CopyOptions>,
 }
 
 impl Default for CacheOptions {
@@ -36,6 +37,7 @@ impl Default for CacheOptions {
             existing: false,
             wait: None,
             load_timeout: LOAD_TIMEOUT,
+            copy: None,
         }
     }
 }
@@ -113,9 +115,47 @@ impl CacheOptions {
         self
     }
 
+    /// Keeps copies of values in the memory of this process, as [`Cache::make_copy`](crate::Cache::make_copy) does; none unless set.
+    pub fn copy(mut self, options: CopyOptions) -> Self {
+        self.copy = Some(options);
+        self
+    }
+
     /// How long a load may take; 30 s unless set, an hour at most. After it the next process that waits for the key may load.
     pub fn load_timeout(mut self, time: Duration) -> Self {
         self.load_timeout = time;
+        self
+    }
+}
+
+/// How copies of values are to be kept in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct CopyOptions {
+    pub(crate) max_bytes: usize,
+    pub(crate) max_stale: Duration,
+}
+
+impl Default for CopyOptions {
+    fn default() -> Self {
+        CopyOptions {
+            max_bytes: 64 * 1024 * 1024,
+            max_stale: Duration::from_secs(10),
+        }
+    }
+}
+
+impl CopyOptions {
+    /// How many bytes the copies may take, each counted with its key, twice its value and 160 bytes for its place; 64 MiB unless set.
+    /// What was read least gives way. A value of more than an eighth of it may not be kept.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// For how long copies are served while the manager is away; 10 s unless set. They may be out of date by then.
+    pub fn max_stale(mut self, time: Duration) -> Self {
+        self.max_stale = time;
         self
     }
 }

@@ -108,6 +108,10 @@ pub(crate) enum Op<'a> {
     Destroy,
     Namespaces,
     Meta,
+    /// Tells this client which keys have changed, of all, under its number for the watch: what it needs who keeps copies.
+    Copy {
+        watch: u64,
+    },
 }
 
 /// For how long a value is kept, and where; what is not said is as the namespace's options say.
@@ -134,6 +138,8 @@ pub(crate) struct SpaceOptions {
 pub(crate) enum Told<'a> {
     Answer {
         number: u64,
+        /// The version of the last change before it: what it says is true as of then.
+        as_of: u64,
         #[serde(borrow)]
         answer: Answer<'a>,
     },
@@ -152,7 +158,8 @@ pub(crate) enum Answer<'a> {
     Accepted(bool),
     Absent,
     Hit {
-        version: u64,
+        /// For how long it still counts as fresh; nothing where that has no end.
+        left_ms: Option<u64>,
         #[serde(with = "serde_bytes")]
         value: &'a [u8],
     },
@@ -264,6 +271,25 @@ pub(crate) enum Changed<'a> {
     Destroyed,
     /// Changes were missed.
     Resync,
+    /// A value was set, and who is told keeps no more than copies.
+    Stale {
+        key: &'a str,
+        version: u64,
+    },
+}
+
+impl Changed<'_> {
+    /// The key that has changed, and the version of the change; nothing where it is not of one key.
+    pub(crate) fn of_key(&self) -> Option<(&str, u64)> {
+        match *self {
+            Changed::Set { key, version, .. }
+            | Changed::Stale { key, version }
+            | Changed::Deleted { key, version }
+            | Changed::Expired { key, version }
+            | Changed::Evicted { key, version } => Some((key, version)),
+            Changed::Cleared { .. } | Changed::Destroyed | Changed::Resync => None,
+        }
+    }
 }
 
 /// The figures of a namespace.
@@ -330,14 +356,21 @@ mod tests {
         };
         assert_eq!(bytes(&ask(set)), [7, 2, 2, 1, b'k', 1, b'v', 1, 9, 0, 1]);
         assert_eq!(bytes(&ask(Op::Meta))[2], 16);
+        assert_eq!(bytes(&ask(Op::Copy { watch: 4 })), [7, 2, 17, 4]);
+        let stale = Changed::Stale {
+            key: "k",
+            version: 3,
+        };
+        assert_eq!(bytes(&stale), [7, 1, b'k', 3]);
         let told = Told::Answer {
             number: 7,
+            as_of: 5,
             answer: Answer::Hit {
-                version: 3,
+                left_ms: Some(3),
                 value: b"v",
             },
         };
-        assert_eq!(bytes(&told), [0, 7, 3, 3, 1, b'v']);
+        assert_eq!(bytes(&told), [0, 7, 5, 3, 1, 3, 1, b'v']);
         let refused = Answer::Refused(Refusal::Lease);
         assert_eq!(bytes(&refused), [12, 8]);
     }

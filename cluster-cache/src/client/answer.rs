@@ -2,6 +2,16 @@
 
 use crate::protocol::{Answer, MetaReply, Refusal, Stat};
 
+/// An answer, and when it was true.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) got: Got,
+    /// The version of the last change before it.
+    pub(super) as_of: u64,
+    /// On which connection of the thread it came.
+    pub(super) connection: u64,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Got {
     Done,
@@ -9,6 +19,7 @@ pub(super) enum Got {
     Absent,
     Hit {
         value: Vec<u8>,
+        left_ms: Option<u64>,
     },
     Removed(Vec<u8>),
     Inspected {
@@ -38,8 +49,9 @@ impl From<Answer<'_>> for Got {
             Answer::Done => Got::Done,
             Answer::Accepted(taken) => Got::Accepted(taken),
             Answer::Absent => Got::Absent,
-            Answer::Hit { value, .. } => Got::Hit {
+            Answer::Hit { value, left_ms } => Got::Hit {
                 value: value.to_vec(),
+                left_ms,
             },
             Answer::Removed { value } => Got::Removed(value.to_vec()),
             Answer::Inspected {

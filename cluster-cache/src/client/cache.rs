@@ -11,13 +11,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::Got;
+use super::copies;
 use super::flight::Load;
 use super::link::{Again, Link};
-use super::operation::{FindOrLoad, Get, GetOrLoad, Inspected, Set, Value, check_key, decode};
+use super::near::{CopyStat, Near};
+use super::operation::{
+    FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set, Value, check_key, decode,
+};
 use super::space::{self, Space};
 use super::watch::Watch;
 use crate::error::CacheError;
-use crate::options::CacheOptions;
+use crate::options::{CacheOptions, CopyOptions};
 use crate::protocol::{MetaReply, Op, Stat};
 use crate::value;
 
@@ -65,6 +69,23 @@ impl Cache {
     /// It changes nothing.
     pub fn get<'a, T: DeserializeOwned>(&'a self, key: &'a str) -> Get<'a, T> {
         Get::new(&self.space, key, self.wait)
+    }
+
+    /// Reads a value that is shared with others who read it: from a copy of this process ([`make_copy`](Self::make_copy)) it is
+    /// decoded once, however often it is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub fn get_shared<'a, T>(&'a self, key: &'a str) -> GetShared<'a, T>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        GetShared(self.get(key))
     }
 
     /// Sets a value; answers whether it was accepted, which only [`Set::leave_if_not_null`] makes a question.
@@ -162,7 +183,13 @@ impl Cache {
     /// Dropped after it was begun, it may be done all the same.
     pub async fn del<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CacheError> {
         check_key(&self.space, key)?;
-        match self.ask(|| Op::Del { key }, Again::No).await? {
+        let link = Link::of(&self.space);
+        let del = || Op::Del { key };
+        let reply = link.ask_for_reply(&self.space, del, Again::No, self.wait);
+        let reply = reply.await;
+        let reply = reply.inspect_err(|_| self.space.may_have_written(key))?;
+        self.space.changed(key, reply.as_of);
+        match reply.got {
             Got::Removed(value) => decode(&self.space, key, &value).map(Some),
             Got::Absent => Ok(None),
             _ => Err(CacheError::Protocol),
@@ -278,7 +305,50 @@ impl Cache {
     ///
     /// Why it was not done; after [`CacheError::Deadline`] it may have been.
     pub async fn clear(&self) -> Result<(), CacheError> {
-        self.done(|| Op::Clear, Again::Yes).await
+        let link = Link::of(&self.space);
+        let reply = link.ask_for_reply(&self.space, || Op::Clear, Again::Yes, self.wait);
+        let reply = reply.await?;
+        if let Some(near) = &*self.space.near.read() {
+            near.cleared(reply.as_of);
+        }
+        match reply.got {
+            Got::Done => Ok(()),
+            _ => Err(CacheError::Protocol),
+        }
+    }
+
+    /// Keeps copies of the values that this process reads in its memory, for all handles of the namespace; [`CacheOptions::copy`]
+    /// does so from the beginning. A read of what is held crosses no process.
+    ///
+    /// The manager tells of each change, and what has changed is read from it again. A read never brings a value older than the last
+    /// change that this process has been told of, nor older than what this process itself has written. While the manager is
+    /// away, copies are served for up to [`CopyOptions::max_stale`] ([`copy_stat`](Self::copy_stat) shows it); what they
+    /// hold is read again when it is back.
+    ///
+    /// Where there are copies already, they begin anew with these options. Each process that keeps copies is sent the key of
+    /// every value that is set in the namespace: of use where values are read more often than they change.
+    ///
+    /// # Errors
+    ///
+    /// Why the manager does not tell of changes yet; copies are kept as soon as it does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves copies that are kept as soon as a value is read.
+    pub async fn make_copy(&self, options: CopyOptions) -> Result<(), CacheError> {
+        let near = Arc::new(Near::new(options));
+        *self.space.near.write() = Some(Arc::clone(&near));
+        copies::follow(&Link::of(&self.space), &self.space, &near).await
+    }
+
+    /// Keeps no copies any more.
+    pub fn unmake_copy(&self) {
+        *self.space.near.write() = None;
+    }
+
+    /// What the copies of this process have done; nothing where none are kept.
+    pub fn copy_stat(&self) -> Option<CopyStat> {
+        self.space.near.read().as_ref().map(|near| near.stat())
     }
 
     /// Drops the namespace with its entries and its options: the next one who opens it says how it is to be.

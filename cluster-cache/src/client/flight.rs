@@ -65,7 +65,7 @@ async fn fly(link: Rc<Link>, space: Arc<Space>, key: Box<str>, order: Order) -> 
     // Another may load first, and fail, and then it is our turn.
     let wait = order.load_timeout.saturating_add(space.wait);
     match link.ask(&space, acquire, Again::Yes, wait).await? {
-        Got::Hit { value } => Ok(Some(value.into())),
+        Got::Hit { value, .. } => Ok(Some(value.into())),
         Got::Absent => Ok(None),
         Got::Failed(cause) => Err(failed(&space, &key, cause)),
         Got::Lease { lease, stale } => {
@@ -129,10 +129,14 @@ async fn run(
                 }
             };
             // Those here have their value, whatever becomes of the manager.
-            let told = link
-                .ask(&space, fulfil(lease.number()), Again::Yes, space.wait)
-                .await;
+            let fulfil = fulfil(lease.number());
+            let told = link.ask_for_reply(&space, fulfil, Again::Yes, space.wait);
+            let told = told.await;
             lease.done();
+            match &told {
+                Ok(reply) => space.changed(&key, reply.as_of),
+                Err(_) => space.may_have_written(&key),
+            }
             if let Err(e) = told {
                 warn!(namespace = %space.name, error = %e, "what was loaded is not kept");
             }

@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tracing::{debug, info};
 
-use super::answer::Got;
+use super::answer::{Got, Reply};
+use super::copies::Copies;
 use super::flight::Flights;
 use super::lease::Leases;
 use super::questions::{Heard, Outcome, Questions};
@@ -39,7 +40,8 @@ struct State {
     questions: Questions,
     /// The numbers of the namespaces that the manager knows on this connection.
     opened: HashSet<u32>,
-    connected_before: bool,
+    /// How many connections there have been.
+    connections: u64,
 }
 
 pub(super) struct Link {
@@ -52,6 +54,7 @@ pub(super) struct Link {
     pub(super) flights: Flights,
     pub(super) leases: Leases,
     pub(super) watches: Watches,
+    pub(super) copies: Copies,
 }
 
 /// What may be done with a question whose connection breaks.
@@ -81,6 +84,7 @@ impl Link {
                 flights: Flights::default(),
                 leases: Leases::default(),
                 watches: Watches::default(),
+                copies: Copies::default(),
             });
             tokio::task::spawn_local(keep(Rc::downgrade(&link)));
             tokio::task::spawn_local(sweep(Rc::downgrade(&link)));
@@ -115,6 +119,12 @@ impl Link {
         })
     }
 
+    /// Whether this connection is the one that stands.
+    pub(super) fn is_connection(&self, connection: u64) -> bool {
+        let state = self.state.borrow();
+        state.sender.is_some() && state.connections == connection
+    }
+
     /// Asks the manager, under a deadline.
     pub(super) async fn ask<'a>(
         &self,
@@ -123,6 +133,18 @@ impl Link {
         again: Again,
         wait: Duration,
     ) -> Result<Got, CacheError> {
+        let reply = self.ask_for_reply(space, op, again, wait).await?;
+        Ok(reply.got)
+    }
+
+    /// The same, where it matters when the answer was true.
+    pub(super) async fn ask_for_reply<'a>(
+        &self,
+        space: &Space,
+        op: impl Fn() -> Op<'a>,
+        again: Again,
+        wait: Duration,
+    ) -> Result<Reply, CacheError> {
         let deadline = after(wait);
         let mut reopened = false;
         loop {
@@ -135,10 +157,8 @@ impl Link {
                     name: &space.name,
                     options,
                 };
-                match self
-                    .put(&sender, space.number, open, deadline, wait)
-                    .await?
-                {
+                let opened = self.put(&sender, space.number, open, deadline, wait);
+                match opened.await?.map(|reply| reply.got) {
                     Some(Got::Done) => {
                         self.state.borrow_mut().opened.insert(space.number);
                     }
@@ -147,17 +167,17 @@ impl Link {
                     None => continue,
                 }
             }
-            match self
-                .put(&sender, space.number, op(), deadline, wait)
-                .await?
-            {
-                // Another process has destroyed the namespace: it is made anew, once.
-                Some(Got::Refused(Refusal::Closed)) if !reopened => {
-                    reopened = true;
-                    self.state.borrow_mut().opened.remove(&space.number);
-                }
-                Some(Got::Refused(refusal)) => return Err(refusal.into()),
-                Some(got) => return Ok(got),
+            let asked = self.put(&sender, space.number, op(), deadline, wait);
+            match asked.await? {
+                Some(reply) => match reply.got {
+                    // Another process has destroyed the namespace: it is made anew, once.
+                    Got::Refused(Refusal::Closed) if !reopened => {
+                        reopened = true;
+                        self.state.borrow_mut().opened.remove(&space.number);
+                    }
+                    Got::Refused(refusal) => return Err(refusal.into()),
+                    _ => return Ok(reply),
+                },
                 None if again == Again::Yes => {}
                 None => return Err(CacheError::LinkLost),
             }
@@ -172,7 +192,7 @@ impl Link {
         op: Op<'_>,
         deadline: Instant,
         wait: Duration,
-    ) -> Result<Option<Got>, CacheError> {
+    ) -> Result<Option<Reply>, CacheError> {
         let late = || CacheError::Deadline {
             waited_ms: crate::options::millis(wait),
         };
@@ -207,7 +227,7 @@ impl Link {
         }
         let outcome = poll_fn(|cx| self.state.borrow_mut().questions.poll(asked.number, cx)).await;
         match outcome {
-            Outcome::Answered(got) => Ok(Some(got)),
+            Outcome::Answered(reply) => Ok(Some(reply)),
             Outcome::Lost => Ok(None),
             Outcome::TooLate => Err(late()),
         }
@@ -228,12 +248,20 @@ impl Link {
 
     fn hear(&self, bytes: &[u8]) -> Result<(), Closed> {
         match endpoint::read::<Told<'_>>(bytes)? {
-            Told::Answer { number, answer } => {
-                let heard = self
-                    .state
-                    .borrow_mut()
-                    .questions
-                    .answer(number, answer.into());
+            Told::Answer {
+                number,
+                as_of,
+                answer,
+            } => {
+                let heard = {
+                    let mut state = self.state.borrow_mut();
+                    let reply = Reply {
+                        got: answer.into(),
+                        as_of,
+                        connection: state.connections,
+                    };
+                    state.questions.answer(number, reply)
+                };
                 match heard {
                     Heard::Wake(Some(waker)) => waker.wake(),
                     Heard::Wake(None) | Heard::Nobody => {}
@@ -247,22 +275,28 @@ impl Link {
                     ),
                 }
             }
-            Told::Changed { watch, change } => self.watches.hear(watch, change),
+            Told::Changed { watch, change } => {
+                if !self.copies.hear(self, watch, &change) {
+                    self.watches.hear(watch, change);
+                }
+            }
         }
         Ok(())
     }
 
-    fn stands(&self, sender: Sender) {
+    fn stands(self: &Rc<Self>, sender: Sender) {
         {
             let mut state = self.state.borrow_mut();
             state.opened.clear();
             state.sender = Some(sender);
-            if std::mem::replace(&mut state.connected_before, true) {
+            state.connections += 1;
+            if state.connections > 1 {
                 info!(path = %self.path.display(), "connected to the cache manager again");
             }
         }
         self.leases.claim_again(self);
         self.watches.begin_again(self);
+        self.copies.follow_again(self);
         self.up.notify_waiters();
     }
 
@@ -281,6 +315,7 @@ impl Link {
             state.sender = None;
             state.questions.lose_all()
         };
+        self.copies.away();
         woken.into_iter().for_each(std::task::Waker::wake);
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::answer::Got;
 use super::flight::{self, Load, Order};
 use super::link::{Again, Link};
+use super::read::{self, Found};
 use super::space::Space;
 use crate::error::CacheError;
 use crate::limits::MOST_KEY_BYTES;
@@ -131,14 +132,46 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Get<'a, T> {
             space, key, wait, ..
         } = self;
         async move {
-            check_key(space, key)?;
-            let link = Link::of(space);
-            let op = || Op::Get { key, probe: false };
-            match link.ask(space, op, Again::Yes, wait).await? {
-                Got::Hit { value } => decode(space, key, &value).map(Some),
-                Got::Absent => Ok(None),
-                _ => Err(CacheError::Protocol),
-            }
+            let found = find(space, key, wait).await?;
+            found.map(|found| found.decode(space, key)).transpose()
+        }
+        .boxed_local()
+    }
+}
+
+async fn find(space: &Arc<Space>, key: &str, wait: Duration) -> Result<Option<Found>, CacheError> {
+    check_key(space, key)?;
+    match read::nearby(space, key) {
+        Some(found) => Ok(Some(found)),
+        None => read::ask(&Link::of(space), space, key, false, wait).await,
+    }
+}
+
+/// Reads a value that is shared: `cache.get_shared::<T>(key).await`.
+#[must_use = "it begins when it is awaited"]
+pub struct GetShared<'a, T>(pub(super) Get<'a, T>);
+
+impl<T> GetShared<'_, T> {
+    /// How long it may take.
+    pub fn wait(self, wait: Duration) -> Self {
+        GetShared(self.0.wait(wait))
+    }
+}
+
+impl<'a, T> IntoFuture for GetShared<'a, T>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    type Output = Result<Option<Arc<T>>, CacheError>;
+    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Get {
+            space, key, wait, ..
+        } = self.0;
+        async move {
+            let found = find(space, key, wait).await?;
+            found.map(|found| found.share(space, key)).transpose()
         }
         .boxed_local()
     }
@@ -220,8 +253,15 @@ impl<'a> IntoFuture for Set<'a> {
                 keep,
                 if_absent,
             };
-            match link.ask(space, op, Again::No, wait).await? {
-                Got::Accepted(taken) => Ok(taken),
+            let reply = link.ask_for_reply(space, op, Again::No, wait).await;
+            let reply = reply.inspect_err(|_| space.may_have_written(key))?;
+            match reply.got {
+                Got::Accepted(taken) => {
+                    if taken {
+                        space.changed(key, reply.as_of);
+                    }
+                    Ok(taken)
+                }
                 _ => Err(CacheError::Protocol),
             }
         }
@@ -284,13 +324,13 @@ impl<'a, T> GetOrLoad<'a, T> {
     {
         let (space, key, wait) = (self.space, self.key, self.wait);
         check_key(space, key)?;
+        if let Some(found) = read::nearby(space, key) {
+            return found.decode(space, key).map(Some);
+        }
         let link = Link::of(space);
         let found = async {
-            let get = || Op::Get { key, probe: true };
-            match link.ask(space, get, Again::Yes, wait).await? {
-                Got::Hit { value } => return decode(space, key, &value).map(Some),
-                Got::Absent => {}
-                _ => return Err(CacheError::Protocol),
+            if let Some(found) = read::ask(&link, space, key, true, wait).await? {
+                return found.decode(space, key).map(Some);
             }
             let order = Order {
                 load: self.load,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use super::answer::Got;
+use super::answer::{Got, Reply};
 
 /// Questions at most at one time, of one thread to one manager.
 pub(super) const MOST: u64 = 1 << 20;
@@ -14,7 +14,7 @@ pub(super) const MOST: u64 = 1 << 20;
 /// What became of a question.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Answered(Got),
+    Answered(Reply),
     /// The connection broke.
     Lost,
     TooLate,
@@ -101,18 +101,18 @@ impl Questions {
     }
 
     /// An answer has come; gives back who is to be woken, or of which key a lease is to be given back.
-    pub(super) fn answer(&mut self, number: u64, got: Got) -> Heard {
+    pub(super) fn answer(&mut self, number: u64, reply: Reply) -> Heard {
         let Some(place) = self.place(number) else {
             return Heard::Nobody;
         };
         match &mut self.all[place].state {
             State::Waiting(waker) => {
                 let waker = waker.take();
-                self.all[place].state = State::Over(Outcome::Answered(got));
+                self.all[place].state = State::Over(Outcome::Answered(reply));
                 Heard::Wake(waker)
             }
             State::Over(_) => Heard::Nobody,
-            State::Orphan(..) => match (self.all.remove(place).state, got) {
+            State::Orphan(..) => match (self.all.remove(place).state, reply.got) {
                 (State::Orphan(space, key), Got::Lease { lease, .. }) => {
                     Heard::GiveBack { space, key, lease }
                 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
+use super::near::Near;
 use crate::error::CacheError;
 use crate::limits::MOST_NAME_BYTES;
 use crate::options::CacheOptions;
@@ -25,6 +26,24 @@ pub(crate) struct Space {
     pub(super) options: CacheOptions,
     /// How long an operation may take where it does not say so itself.
     pub(super) wait: Duration,
+    /// The copies that this process keeps.
+    pub(super) near: RwLock<Option<Arc<Near>>>,
+}
+
+impl Space {
+    /// A key has changed, by this process or another: copies from before are not served any more.
+    pub(super) fn changed(&self, key: &str, version: u64) {
+        if let Some(near) = &*self.near.read() {
+            near.changed(key, version);
+        }
+    }
+
+    /// Nobody knows whether a write of this process was done.
+    pub(super) fn may_have_written(&self, key: &str) {
+        if let Some(near) = &*self.near.read() {
+            near.forget(key);
+        }
+    }
 }
 
 /// The number of no namespace: for what is asked of the manager as a whole.
@@ -38,6 +57,7 @@ pub(crate) fn nameless(path: &Path, wait: Duration) -> Space {
         path: path.into(),
         options: CacheOptions::default(),
         wait,
+        near: RwLock::default(),
     }
 }
 
@@ -83,6 +103,7 @@ pub(super) fn open(
         name: name.to_owned(),
         path,
         wait: options.wait.unwrap_or(wait),
+        near: RwLock::new(options.copy.map(|copy| Arc::new(Near::new(copy)))),
         options,
     });
     names.insert(name.to_owned(), Arc::clone(&space));

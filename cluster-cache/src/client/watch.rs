@@ -81,8 +81,10 @@ impl From<Changed<'_>> for Change {
                 key: key.to_owned(),
             },
             Changed::Cleared { .. } => Change::Cleared,
+
             Changed::Destroyed => Change::Destroyed,
-            Changed::Resync => Change::Resync,
+            // Without the value only those are told of a key who keep copies.
+            Changed::Resync | Changed::Stale { .. } => Change::Resync,
         }
     }
 }
@@ -132,9 +134,19 @@ pub(super) struct Watches {
 }
 
 impl Watches {
+    /// A number that no other watch of this connection has.
+    pub(super) fn number(&self) -> u64 {
+        self.last.set(self.last.get() + 1);
+        self.last.get()
+    }
+
     pub(super) fn hear(&self, watch: u64, change: Changed<'_>) {
         let sink = self.all.borrow().get(&watch).cloned();
         if let Some(sink) = sink {
+            // What this process has been told of, its copies know of too.
+            if let Some((key, version)) = change.of_key() {
+                sink.space.changed(key, version);
+            }
             sink.push(change.into());
         }
     }
@@ -170,8 +182,7 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn new(link: Rc<Link>, space: &Arc<Space>, key: Option<&str>) -> Self {
-        let number = link.watches.last.get() + 1;
-        link.watches.last.set(number);
+        let number = link.watches.number();
         let sink = Rc::new(Sink {
             space: Arc::clone(space),
             key: key.map(Into::into),

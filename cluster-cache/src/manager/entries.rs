@@ -6,7 +6,7 @@ use super::loads::is_stale;
 use super::turn::Asker;
 use super::{CacheManager, now};
 use crate::protocol::{Answer, Changed, Keep, Refusal};
-use crate::table::{Millis, Put, Table};
+use crate::table::{Entry, Millis, Put, Table};
 
 impl CacheManager {
     /// Whether a key has a value that counts as fresh.
@@ -34,10 +34,7 @@ impl CacheManager {
         let answer = match found {
             Some(entry) => {
                 space.stat.hits += 1;
-                Answer::Hit {
-                    version: entry.version,
-                    value: &entry.value,
-                }
+                hit(entry, stale_ms, now)
             }
             None => {
                 space.stat.misses += u64::from(!probe);
@@ -238,6 +235,15 @@ impl CacheManager {
                 }
             }
         }
+    }
+}
+
+/// The answer that is a value, and for how long it is fresh.
+pub(super) fn hit(entry: &Entry, stale_ms: u64, now: Millis) -> Answer<'_> {
+    let left = |at: Millis| at.saturating_sub(stale_ms).saturating_sub(now);
+    Answer::Hit {
+        left_ms: entry.expires.map(left),
+        value: &entry.value,
     }
 }
 

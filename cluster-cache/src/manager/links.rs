@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use cluster_core::endpoint::{SendError, Sender};
 use tracing::warn;
 
+use super::sequence::Sequence;
 use crate::lease::LinkId;
 use crate::protocol::{Answer, Told};
 
@@ -22,10 +23,10 @@ pub(super) struct Link {
     spaces: Vec<Option<usize>>,
 }
 
-#[derive(Default)]
 pub(super) struct Links {
     links: HashMap<LinkId, Link>,
     broken: RefCell<Vec<LinkId>>,
+    sequence: Sequence,
 }
 
 impl Drop for Links {
@@ -37,6 +38,14 @@ impl Drop for Links {
 }
 
 impl Links {
+    pub(super) fn new(sequence: Sequence) -> Self {
+        Links {
+            links: HashMap::new(),
+            broken: RefCell::default(),
+            sequence,
+        }
+    }
+
     pub(super) fn open(&mut self, link: LinkId, sender: Sender, pid: u32) {
         let spaces = Vec::new();
         self.links.insert(
@@ -97,7 +106,13 @@ impl Links {
     }
 
     pub(super) fn answer(&self, link: LinkId, number: u64, answer: Answer<'_>) {
-        self.tell(link, &Told::Answer { number, answer });
+        let as_of = self.sequence.last();
+        let told = Told::Answer {
+            number,
+            as_of,
+            answer,
+        };
+        self.tell(link, &told);
     }
 
     pub(super) fn tell(&self, id: LinkId, told: &Told<'_>) {

@@ -1,5 +1,6 @@
 //! Loads: who may load a key, and what those are told who wait for it.
 
+use super::entries::hit;
 use super::space::Space;
 use super::turn::Asker;
 use super::{CacheManager, Parked, now};
@@ -10,11 +11,9 @@ use crate::table::Millis;
 impl CacheManager {
     /// Answers with a value that is there.
     fn answer_hit(&self, waiter: Waiter, space: usize, key: &str, now: Millis) {
-        let answer = match self.spaces[space].table.peek(key, now) {
-            Some(entry) if !entry.value.is_empty() => Answer::Hit {
-                version: entry.version,
-                value: &entry.value,
-            },
+        let space = &self.spaces[space];
+        let answer = match space.table.peek(key, now) {
+            Some(entry) if !entry.value.is_empty() => hit(entry, space.options.stale_ms, now),
             _ => Answer::Absent,
         };
         self.links.answer(waiter.link, waiter.number, answer);
@@ -24,7 +23,11 @@ impl CacheManager {
     pub(super) fn answer_value(&self, waiter: Waiter, value: &[u8]) {
         let answer = match value.is_empty() {
             true => Answer::Absent,
-            false => Answer::Hit { version: 0, value },
+            // Whether it is still fresh is the next reader's to ask.
+            false => Answer::Hit {
+                left_ms: Some(0),
+                value,
+            },
         };
         self.links.answer(waiter.link, waiter.number, answer);
     }

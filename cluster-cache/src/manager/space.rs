@@ -13,6 +13,17 @@ struct Watch {
     link: LinkId,
     number: u64,
     key: Option<Box<str>>,
+    /// It is for copies: which key has changed is enough.
+    copies: bool,
+}
+
+/// What a watch is of.
+#[derive(Clone, Copy)]
+pub(super) enum Of<'a> {
+    Key(&'a str),
+    EveryKey,
+    /// Every key, without the values.
+    Copies,
 }
 
 /// Who watches a namespace.
@@ -30,12 +41,17 @@ impl Watches {
     }
 
     /// Adds a watch; one that the connection has under the same number ends.
-    pub(super) fn add(&mut self, link: LinkId, number: u64, key: Option<&str>) {
+    pub(super) fn add(&mut self, link: LinkId, number: u64, of: Of<'_>) {
         self.remove(link, number);
+        let key = match of {
+            Of::Key(key) => Some(key),
+            Of::EveryKey | Of::Copies => None,
+        };
         let place = self.all.insert(Watch {
             link,
             number,
             key: key.map(Into::into),
+            copies: matches!(of, Of::Copies),
         });
         self.places.insert((link, number), place);
         match key {
@@ -98,9 +114,16 @@ impl Watches {
     }
 
     fn tell_one(&self, watch: &Watch, change: &Changed<'_>, links: &Links) {
+        let change = match change {
+            Changed::Set { key, version, .. } if watch.copies => Changed::Stale {
+                key,
+                version: *version,
+            },
+            change => change.clone(),
+        };
         let told = Told::Changed {
             watch: watch.number,
-            change: change.clone(),
+            change,
         };
         links.tell(watch.link, &told);
     }

@@ -3,7 +3,7 @@
 use cluster_core::endpoint;
 use tracing::{info, warn};
 
-use super::space::Space;
+use super::space::{Of, Space};
 use super::{CacheManager, MOST_SPACES};
 use crate::lease::{LinkId, Waiter};
 use crate::limits::{MOST_KEY_BYTES, MOST_NAME_BYTES};
@@ -149,13 +149,10 @@ impl CacheManager {
                 if let Some(key) = key {
                     self.check(space, key, &[])?;
                 }
-                let all: usize = self.spaces.iter().map(|(_, s)| s.watches.len()).sum();
-                if all >= MOST_WATCHES {
-                    return Err(Refusal::Watches(MOST_WATCHES));
-                }
-                self.spaces[space].watches.add(link, watch, key);
-                self.links.answer(link, number, Answer::Done);
+                let of = key.map_or(Of::EveryKey, Of::Key);
+                self.watch(asker, space, watch, of)?;
             }
+            Op::Copy { watch } => self.watch(asker, space, watch, Of::Copies)?,
             Op::Unwatch { watch } => {
                 self.spaces[space].watches.remove(link, watch);
                 self.links.answer(link, number, Answer::Done);
@@ -213,6 +210,16 @@ impl CacheManager {
         }
     }
 
+    fn watch(&mut self, asker: Asker, space: usize, watch: u64, of: Of<'_>) -> Result<(), Refusal> {
+        let all: usize = self.spaces.iter().map(|(_, s)| s.watches.len()).sum();
+        if all >= MOST_WATCHES {
+            return Err(Refusal::Watches(MOST_WATCHES));
+        }
+        self.spaces[space].watches.add(asker.link, watch, of);
+        self.links.answer(asker.link, asker.number, Answer::Done);
+        Ok(())
+    }
+
     /// A connection is gone, and with it its leases, its watches and its place among those who wait.
     pub(super) fn lost(&mut self, link: LinkId, now: Millis) {
         if !self.links.close(link) {
@@ -229,10 +236,7 @@ impl CacheManager {
         } = self;
         for (_, space) in spaces.iter_mut() {
             space.watches.forget(link);
-            let mut number = || {
-                *sequence += 1;
-                *sequence
-            };
+            let mut number = || sequence.next();
             for (_, heir, lease) in space.leases.forget(link, &mut number, now) {
                 let answer = Answer::Lease { lease, stale: &[] };
                 links.answer(heir.link, heir.number, answer);
