@@ -33,7 +33,7 @@ use crate::protocol::{Meta, MetaReply};
 use crate::store::{Store, StoreError};
 use crate::table::Millis;
 use intake::{Intake, Intook};
-use links::Links;
+use links::{Deferred, Links};
 pub(crate) use persistence::Kept;
 use sequence::Sequence;
 use space::Space;
@@ -209,7 +209,20 @@ impl Handler<Intook> for CacheManager {
                     self.links.open(link, sender, pid);
                 }
                 intake::Come::Asked { link, bytes } => {
-                    self.hear(link, &work.bytes[bytes], now);
+                    let asked = &work.bytes[bytes];
+                    match self.links.defer(link, asked) {
+                        Deferred::No => self.hear(link, asked, now),
+                        Deferred::First(sender) => self.intake.tell_when_drained(link, sender),
+                        Deferred::Too => {}
+                    }
+                }
+                intake::Come::Drained { link } => {
+                    while let Some(asked) = self.links.next_deferred(link) {
+                        self.hear(link, &asked, now);
+                    }
+                    if let Some(sender) = self.links.still_deferred(link) {
+                        self.intake.tell_when_drained(link, sender);
+                    }
                 }
                 intake::Come::Closed { link } => self.lost(link, now),
             }

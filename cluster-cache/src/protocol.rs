@@ -150,6 +150,30 @@ pub(crate) enum Told<'a> {
     },
 }
 
+impl Told<'_> {
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let answer = match self {
+            Told::Answer { answer, .. } => answer,
+            Told::Changed {
+                change: Changed::Set { value, .. },
+                ..
+            } => return 32 + value.len(),
+            Told::Changed { .. } => return 32,
+        };
+        let content = match answer {
+            Answer::Hit { value, .. }
+            | Answer::Removed { value }
+            | Answer::Inspected { value, .. } => value.len(),
+            Answer::Lease { stale, .. } => stale.len(),
+            Answer::Keys { keys, .. } => keys.iter().map(|key| key.len() + 2).sum(),
+            Answer::Namespaces { names } => names.iter().map(|name| name.len() + 2).sum(),
+            _ => 0,
+        };
+        32 + content
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Answer<'a> {

@@ -25,7 +25,7 @@ use crate::protocol::{Hello, PROTOCOL, Welcome};
 use crate::sys::SocketError;
 use crate::sys::socket;
 use crate::sys::stream::Stream;
-use crate::wire::codec;
+use crate::wire::codec::{self, LIMIT};
 use crate::wire::frame::{Header, Lane};
 
 /// What the messages of a service are sent as; the kinds below are the bridge's own.
@@ -34,6 +34,9 @@ const HEADER: Header = Header {
     version: 1,
     lane: Lane::Data,
 };
+
+/// Bytes that wait for a peer and are no cause to hold anything back.
+pub const CROWD: usize = 1024 * 1024;
 
 /// A service's listening socket. Its file is removed when it is dropped.
 #[derive(Debug)]
@@ -192,13 +195,31 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Dropping it ends the connection.
-    pub async fn run(self, mut receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
+    pub async fn run(self, receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
+        self.run_within(usize::MAX, receive).await
+    }
+
+    /// The same, and nothing is read while more than [`CROWD`] bytes wait to be written: whoever asks has to take the answers.
+    /// For one of the two ends only: where both would wait for the other, neither would ever read again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the connection.
+    pub async fn serve(self, receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
+        self.run_within(CROWD, receive).await
+    }
+
+    async fn run_within(
+        self,
+        crowd: usize,
+        mut receive: impl FnMut(&[u8]) -> Result<(), Closed>,
+    ) -> Closed {
         let _end = End(self.sender.clone());
         let receive = |header: Header, body: &[u8]| match header {
             HEADER => receive(body),
             other => Err(Closed::Forbidden(other.kind)),
         };
-        link::run(&self.stream, &self.sender.0, receive).await
+        link::run_within(LIMIT, crowd, &self.stream, &self.sender.0, receive).await
     }
 }
 
@@ -232,14 +253,18 @@ impl Sender {
             })
     }
 
-    /// Waits until the queue has room again, or the connection has ended.
+    /// How many bytes wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// Waits until no more than [`CROWD`] bytes wait, or the connection has ended.
     ///
     /// # Cancel safety
     ///
     /// It only watches: dropping it changes nothing.
     pub async fn ready(&self) {
-        const LOW: usize = 2 * 1024 * 1024;
-        self.0.drained_to(LOW).await;
+        self.0.drained_to(CROWD).await;
     }
 
     /// Waits until all that was sent has been written, or the connection has ended.

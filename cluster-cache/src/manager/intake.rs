@@ -1,7 +1,7 @@
 //! What the connections have read and the manager has not heard yet: one buffer, in the order of its coming.
 //!
-//! Its bound: a connection reads on only after the manager has had its turn, so that no more waits than one read, or one message of
-//! up to 16 MiB, for each connection.
+//! Its bound: a connection reads on only after the manager has had its turn, and while its client takes the answers, so that no more
+//! waits than one read, or one message of up to 16 MiB, for each connection.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -34,6 +34,10 @@ pub(super) enum Come {
     Asked {
         link: LinkId,
         bytes: Range<usize>,
+    },
+    /// Its client has taken most of what it was answered: what it asked besides can be answered.
+    Drained {
+        link: LinkId,
     },
     Closed {
         link: LinkId,
@@ -93,6 +97,15 @@ impl Intake {
         }
     }
 
+    /// Tells the manager when a client has taken most of its answers.
+    pub(super) fn tell_when_drained(&self, link: LinkId, sender: Sender) {
+        let intake = self.clone();
+        actix_rt::spawn(async move {
+            sender.ready().await;
+            intake.push(|_| Come::Drained { link });
+        });
+    }
+
     /// All that has come.
     pub(super) fn take(&self) -> Work {
         let mut state = self.state.borrow_mut();
@@ -150,7 +163,7 @@ async fn serve(caller: cluster_core::endpoint::Caller, intake: Intake) {
         let (sender, pid) = (connection.sender(), connection.pid());
         intake.push(|_| Come::Opened { link, sender, pid });
         let heard = intake.clone();
-        let closed = connection.run(move |asked| {
+        let closed = connection.serve(move |asked| {
             heard.push(|bytes| {
                 let start = bytes.len();
                 bytes.extend_from_slice(asked);

@@ -1,17 +1,20 @@
 //! The connections, as the manager sees them.
 //!
-//! A client that does not read what it is told loses its connection once 8 MiB wait for it: it connects again, and nobody else
-//! notices.
+//! While more than [`CROWD`] bytes wait for a client, what it asks waits too. One that watches and does not read what it is told
+//! loses its connection once 8 MiB wait for it: it connects again, and nobody else notices.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 
-use cluster_core::endpoint::{SendError, Sender};
+use cluster_core::endpoint::{CROWD, SendError, Sender};
 use tracing::warn;
 
 use super::sequence::Sequence;
 use crate::lease::LinkId;
 use crate::protocol::{Answer, Told};
+
+/// Bytes of answers after which it is looked how many of them wait.
+const LOOK: usize = CROWD / 4;
 
 /// Namespaces that a client may have numbers for.
 const MOST_NUMBERS: u32 = 65_536;
@@ -21,6 +24,11 @@ pub(super) struct Link {
     pid: u32,
     /// The namespaces by the client's numbers for them.
     spaces: Vec<Option<usize>>,
+    /// Bytes it was told since it was last looked how many wait.
+    told: Cell<usize>,
+    crowded: Cell<bool>,
+    /// What it asked while much waited for it.
+    deferred: VecDeque<Box<[u8]>>,
 }
 
 pub(super) struct Links {
@@ -47,15 +55,45 @@ impl Links {
     }
 
     pub(super) fn open(&mut self, link: LinkId, sender: Sender, pid: u32) {
-        let spaces = Vec::new();
-        self.links.insert(
-            link,
-            Link {
-                sender,
-                pid,
-                spaces,
-            },
-        );
+        let opened = Link {
+            sender,
+            pid,
+            spaces: Vec::new(),
+            told: Cell::new(0),
+            crowded: Cell::new(false),
+            deferred: VecDeque::new(),
+        };
+        self.links.insert(link, opened);
+    }
+
+    /// Keeps a question for later where much waits for who asks; says what tells when it has been taken, for the first one.
+    pub(super) fn defer(&mut self, link: LinkId, asked: &[u8]) -> Deferred {
+        match self.links.get_mut(&link) {
+            Some(link) if link.crowded.get() => {
+                link.deferred.push_back(asked.into());
+                match link.deferred.len() {
+                    1 => Deferred::First(link.sender.clone()),
+                    _ => Deferred::Too,
+                }
+            }
+            _ => Deferred::No,
+        }
+    }
+
+    /// A question that was kept for later, if it is time for it.
+    pub(super) fn next_deferred(&mut self, link: LinkId) -> Option<Box<[u8]>> {
+        let link = self.links.get_mut(&link)?;
+        link.crowded.set(link.sender.waiting() > CROWD);
+        match link.crowded.get() {
+            true => None,
+            false => link.deferred.pop_front(),
+        }
+    }
+
+    /// Whose questions are still kept for later.
+    pub(super) fn still_deferred(&self, link: LinkId) -> Option<Sender> {
+        let link = self.links.get(&link)?;
+        (!link.deferred.is_empty()).then(|| link.sender.clone())
     }
 
     /// Forgets a connection; false where it is forgotten already.
@@ -120,7 +158,14 @@ impl Links {
             return;
         };
         match link.sender.send(told) {
-            Ok(()) | Err(SendError::Closed) => {}
+            Ok(()) => {
+                let bytes = link.told.get() + told.bytes();
+                link.told.set(if bytes < LOOK { bytes } else { 0 });
+                if bytes >= LOOK && link.sender.waiting() > CROWD {
+                    link.crowded.set(true);
+                }
+            }
+            Err(SendError::Closed) => {}
             Err(e) => {
                 let mut broken = self.broken.borrow_mut();
                 if !broken.contains(&id) {
@@ -135,4 +180,11 @@ impl Links {
     pub(super) fn take_broken(&self) -> Vec<LinkId> {
         std::mem::take(&mut self.broken.borrow_mut())
     }
+}
+
+/// What becomes of a question.
+pub(super) enum Deferred {
+    No,
+    First(Sender),
+    Too,
 }

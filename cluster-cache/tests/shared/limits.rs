@@ -1,4 +1,6 @@
-use cluster_cache::{CacheError, CacheOptions, MOST_KEY_BYTES, MOST_NAME_BYTES};
+use cluster_cache::{CacheError, CacheOptions, Change, MOST_KEY_BYTES, MOST_NAME_BYTES};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 
 use crate::Shared;
 
@@ -83,4 +85,20 @@ async fn all_namespaces_together_are_bounded() {
         assert!(cache.get::<String>("199").await.unwrap().is_some());
         assert!(cache.meta().await.unwrap().bytes <= 200_000);
     }
+}
+
+#[actix_rt::test]
+async fn large_values_are_answered_however_many_ask_at_once() {
+    let shared = Shared::start();
+    let cache = shared.cache(CacheOptions::default());
+    let value = "x".repeat(1 << 20);
+    cache.set("large", &value).await.unwrap();
+    let mut watch = cache.watch("small").await.unwrap();
+    let asked = (0..100).map(|_| async { cache.get::<String>("large").await });
+    for got in join_all(asked).await {
+        assert_eq!(got.unwrap().unwrap().len(), value.len());
+    }
+    // Its connection was the same all along: a watch that was begun on another would be told so.
+    cache.set("small", &1).await.unwrap();
+    assert!(matches!(watch.next().await, Some(Change::Set { .. })));
 }

@@ -60,19 +60,26 @@ pub(crate) async fn run(
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
-    run_within(LIMIT, stream, outbox, receive).await
+    run_within(LIMIT, usize::MAX, stream, outbox, receive).await
 }
 
-/// The same with a peer that may send messages of so many bytes only.
+/// The same with a peer that may send messages of so many bytes only, and that nothing is read from while more than `crowd` bytes
+/// wait for it.
 pub(crate) async fn run_within(
     limit: usize,
+    crowd: usize,
     stream: &Arc<Stream>,
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
+    let room = async || {
+        if outbox.waiting() > crowd {
+            outbox.drained_to(crowd).await;
+        }
+    };
     tokio::select! {
         biased;
-        closed = read_all(stream, limit, receive) => closed,
+        closed = read_all(stream, limit, room, receive) => closed,
         error = outbox.write_all(stream) => match error.kind() {
             io::ErrorKind::ConnectionAborted => Closed::Here,
             io::ErrorKind::BrokenPipe => Closed::Eof,
@@ -84,6 +91,7 @@ pub(crate) async fn run_within(
 async fn read_all(
     stream: &Stream,
     limit: usize,
+    room: impl AsyncFn(),
     mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
     let mut buffer = vec![0; SMALL];
@@ -91,6 +99,7 @@ async fn read_all(
     let mut assembler = Assembler::new(limit);
     let mut vigil = Vigil::default();
     loop {
+        room().await;
         if let Err(e) = something_has_come(stream, &mut vigil).await {
             return Closed::Io(e);
         }

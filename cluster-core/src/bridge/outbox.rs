@@ -201,6 +201,11 @@ impl Outbox {
         }
     }
 
+    /// How many bytes wait on the data lane.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().data_bytes
+    }
+
     fn write(&self, state: &mut State) -> io::Result<()> {
         let outcome = state.write();
         if std::mem::take(&mut state.watched) {

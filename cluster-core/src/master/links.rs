@@ -165,7 +165,7 @@ async fn run_operator(process: ProcessId, pid: u32, stream: UnixStream, cluster:
         operators::carry_out(operate, process, &cluster, &outbox, &places);
         Ok(())
     };
-    let closed = link::run_within(OPERATION_LIMIT, &stream, &outbox, receive).await;
+    let closed = link::run_within(OPERATION_LIMIT, usize::MAX, &stream, &outbox, receive).await;
     ended(process, pid, &closed);
     outbox.close();
 }
