@@ -202,6 +202,11 @@ impl Handler<Intook> for CacheManager {
     fn handle(&mut self, _: Intook, ctx: &mut Context<Self>) {
         let work = self.intake.take();
         let now = now();
+        // One sync for all that is asked in one turn; nobody is told anything before.
+        let syncs = self.kept.syncs();
+        if syncs {
+            self.links.hold();
+        }
         for come in work.come {
             match come {
                 intake::Come::Opened { link, sender, pid } => {
@@ -228,6 +233,10 @@ impl Handler<Intook> for CacheManager {
             }
         }
         self.intake.give_back(work.bytes);
+        if syncs {
+            let synced = self.kept.sync();
+            self.links.release(synced);
+        }
         for link in self.links.take_broken() {
             self.lost(link, now);
         }

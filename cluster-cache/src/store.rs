@@ -51,8 +51,14 @@ pub(crate) enum Change<'a> {
 
 /// Where changes are written to.
 pub(crate) trait Store {
-    /// Writes a change. When it returns, the change survives a kill of this process; where the store syncs, also a loss of power.
+    /// Writes a change. When it returns, the change survives a kill of this process.
     fn write(&mut self, change: &Change<'_>) -> Result<(), StoreError>;
+
+    /// Whether changes are to survive a loss of power too: they do once [`sync`](Self::sync) has returned.
+    fn syncs(&self) -> bool;
+
+    /// Waits until all that was written is on the disk. Where it fails, nobody knows which of it is since it last did not.
+    fn sync(&mut self) -> Result<(), StoreError>;
 
     /// Reads all changes, in their order; to be called once, before anything is written. Where the store is damaged, it is set aside
     /// and is empty from then on, and what was read before counts for nothing: `restart` says so.

@@ -253,6 +253,16 @@ impl Sender {
             })
     }
 
+    /// Has all that is sent from now on wait, until [`release`](Self::release): where it is not yet known whether it will be true.
+    pub fn hold(&self) {
+        self.0.hold();
+    }
+
+    /// What has been held back sets out.
+    pub fn release(&self) {
+        self.0.release();
+    }
+
     /// How many bytes wait to be written.
     pub fn waiting(&self) -> usize {
         self.0.waiting()

@@ -29,12 +29,16 @@ pub(super) struct Link {
     crowded: Cell<bool>,
     /// What it asked while much waited for it.
     deferred: VecDeque<Box<[u8]>>,
+    held: Cell<bool>,
 }
 
 pub(super) struct Links {
     links: HashMap<LinkId, Link>,
     broken: RefCell<Vec<LinkId>>,
     sequence: Sequence,
+    /// What is told now is held back.
+    holding: bool,
+    held: RefCell<Vec<LinkId>>,
 }
 
 impl Drop for Links {
@@ -51,6 +55,8 @@ impl Links {
             links: HashMap::new(),
             broken: RefCell::default(),
             sequence,
+            holding: false,
+            held: RefCell::default(),
         }
     }
 
@@ -62,6 +68,7 @@ impl Links {
             told: Cell::new(0),
             crowded: Cell::new(false),
             deferred: VecDeque::new(),
+            held: Cell::new(false),
         };
         self.links.insert(link, opened);
     }
@@ -157,6 +164,10 @@ impl Links {
         let Some(link) = self.links.get(&id) else {
             return;
         };
+        if self.holding && !link.held.replace(true) {
+            link.sender.hold();
+            self.held.borrow_mut().push(id);
+        }
         match link.sender.send(told) {
             Ok(()) => {
                 let bytes = link.told.get() + told.bytes();
@@ -172,6 +183,27 @@ impl Links {
                     warn!(pid = link.pid, reason = %e, "a client of the cache is disconnected");
                     broken.push(id);
                 }
+            }
+        }
+    }
+
+    /// Holds back what is told from now on.
+    pub(super) fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// What was held back sets out, or, where it may not be true, is lost with its connection.
+    pub(super) fn release(&mut self, is_true: bool) {
+        self.holding = false;
+        for id in self.held.take() {
+            let Some(link) = self.links.get(&id) else {
+                continue;
+            };
+            link.held.set(false);
+            if is_true {
+                link.sender.release();
+            } else {
+                self.broken.borrow_mut().push(id);
             }
         }
     }

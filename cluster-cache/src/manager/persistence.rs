@@ -6,7 +6,7 @@ use std::path::Path;
 
 use actix::{AsyncContext, Context, Handler};
 use slab::Slab;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::space::Space;
 use super::{CacheManager, now};
@@ -134,6 +134,20 @@ impl Kept {
                 .map_err(|e| Refusal::Store(e.to_string())),
             None => Ok(()),
         }
+    }
+
+    /// Whether answers wait for the disk.
+    pub(super) fn syncs(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.syncs())
+    }
+
+    /// Waits for the disk, where that is wanted; false where it is not known what the disk has.
+    pub(super) fn sync(&mut self) -> bool {
+        let synced = self.store.as_mut().map_or(Ok(()), |store| store.sync());
+        if let Err(e) = &synced {
+            error!(error = %e, "who has changed what the cache keeps is disconnected, as nobody knows whether it is kept: all of it is written afresh");
+        }
+        synced.is_ok()
     }
 
     /// An entry is to be set.

@@ -45,6 +45,10 @@ pub(crate) struct Log {
     renewal: Option<Renewal>,
     /// A write failed half-way: the file is cut to its length before the next.
     torn: bool,
+    /// Something was written and not synced, though it is to be.
+    unsynced: bool,
+    /// A sync failed: what the disk has is not known, and is to be written afresh.
+    doubtful: bool,
     /// A renewal failed: none is begun before the file has this length.
     no_renewal_before: u64,
 }
@@ -79,6 +83,8 @@ impl Log {
             buffer: Vec::new(),
             renewal: None,
             torn: false,
+            unsynced: false,
+            doubtful: false,
             no_renewal_before: 0,
         })
     }
@@ -225,21 +231,31 @@ impl Store for Log {
         }
         self.buffer.clear();
         append(&mut self.buffer, change)?;
-        let written = self.file.write_all(&self.buffer);
-        let written = match self.sync {
-            true => written.and_then(|()| self.file.sync_data()),
-            false => written,
-        };
-        if let Err(e) = written {
+        if let Err(e) = self.file.write_all(&self.buffer) {
             self.torn = true;
             return Err(failed(&self.path, "written")(e));
         }
+        self.unsynced = self.sync;
         self.length += self.buffer.len() as u64;
         if let Some(renewal) = &mut self.renewal {
             renewal.buffer.extend_from_slice(&self.buffer);
         }
         self.buffer.shrink_to(GATHERED);
         Ok(())
+    }
+
+    fn syncs(&self) -> bool {
+        self.sync
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if !std::mem::take(&mut self.unsynced) {
+            return Ok(());
+        }
+        self.file.sync_data().map_err(|e| {
+            self.doubtful = true;
+            failed(&self.path, "synced")(e)
+        })
     }
 
     fn load(
@@ -257,7 +273,10 @@ impl Store for Log {
     }
 
     fn is_due(&self, live_bytes: usize) -> bool {
-        let enough = 2 * live_bytes as u64 + FEW;
+        let enough = match self.doubtful {
+            true => 0,
+            false => 2 * live_bytes as u64 + FEW,
+        };
         self.renewal.is_none() && self.length > enough.max(self.no_renewal_before)
     }
 
@@ -325,6 +344,8 @@ impl Store for Log {
         self.file = renewal.file;
         self.length = renewal.length;
         self.no_renewal_before = 0;
+        self.unsynced = false;
+        self.doubtful = false;
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+use std::future::IntoFuture;
+
 use cluster_cache::{CacheOptions, Caches, Sharing, enable};
 use tempfile::TempDir;
 
@@ -112,5 +114,21 @@ async fn a_file_that_is_rewritten_loses_nothing() {
         assert_eq!(value, Some(if n < 400 { n + 1 } else { n }));
     }
     assert!(cache.get::<String>("large").await.unwrap() == Some(value));
+    caches.close().await;
+}
+
+#[actix_rt::test]
+async fn many_who_wait_for_the_disk_are_all_answered_and_all_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let caches = enable(kept(&home).sync(true)).unwrap();
+    let options = CacheOptions::default().persist(true);
+    let cache = caches.cache("kept", options).unwrap();
+    let keys: Vec<_> = (0..512).map(|n| n.to_string()).collect();
+    let sets = keys.iter().map(|key| cache.set(key, &1_u8).into_future());
+    let all = futures_util::future::join_all(sets).await;
+    assert!(all.into_iter().all(Result::unwrap));
+    caches.close().await;
+    let caches = enable(kept(&home).sync(true)).unwrap();
+    assert_eq!(cache.meta().await.unwrap().entries, 512);
     caches.close().await;
 }

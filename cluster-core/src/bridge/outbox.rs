@@ -75,6 +75,8 @@ struct State {
     blocked: bool,
     /// Somebody waits for the queue to shrink.
     watched: bool,
+    /// Nothing is written until it is said so.
+    held: bool,
 }
 
 /// The sending half of a link. It outlives a break: a new stream can be put under it.
@@ -104,6 +106,7 @@ impl Outbox {
                 frames: 0,
                 blocked: false,
                 watched: false,
+                held: false,
             }),
             wake: Notify::new(),
             written: Notify::new(),
@@ -163,7 +166,7 @@ impl Outbox {
             Lane::Data => state.append_data(header, write)?,
         }
         state.frames += 1;
-        if state.blocked || !matches!(state.phase, Phase::Open(_)) {
+        if state.blocked || state.held || !matches!(state.phase, Phase::Open(_)) {
             return Ok(());
         }
         let full = state.frames >= BATCH || state.data_bytes >= BATCH_BYTES;
@@ -199,6 +202,17 @@ impl Outbox {
             }
             written.await;
         }
+    }
+
+    /// Has all that is pushed wait until [`release`](Self::release).
+    pub(crate) fn hold(&self) {
+        self.state.lock().held = true;
+    }
+
+    /// What has been held back may be written.
+    pub(crate) fn release(&self) {
+        self.state.lock().held = false;
+        self.wake.notify_one();
     }
 
     /// How many bytes wait on the data lane.
@@ -353,6 +367,9 @@ impl State {
         let Phase::Open(stream) = &self.phase else {
             return Ok(());
         };
+        if self.held {
+            return Ok(());
+        }
         let stream = Arc::clone(stream);
         loop {
             let begun = self.data.front().is_some_and(|s| s.written > 0);
