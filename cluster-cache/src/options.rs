@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::limits::{LOAD_TIMEOUT, MAX_VALUE_BYTES, MOST_VALUE_BYTES};
 use crate::protocol::SpaceOptions;
 
-/// How a namespace is to be. The options of the process that opens it first hold for all.
+/// How a namespace is to be. The options of the process that opens it first hold for all; where they differ in a program that was built
+/// later, its options take their place.
 ///
 /// ```
 /// use cluster_cache::CacheOptions;

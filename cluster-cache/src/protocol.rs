@@ -45,6 +45,8 @@ pub(crate) enum Op<'a> {
     Open {
         name: &'a str,
         options: Option<SpaceOptions>,
+        /// When the client's program was built: the options of a newer build take the place of an older one's.
+        built_ms: u64,
     },
     Get {
         key: &'a str,

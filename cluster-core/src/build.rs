@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use object::read::{Object, ReadCache};
 
@@ -12,6 +13,13 @@ use object::read::{Object, ReadCache};
 pub(crate) fn id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     ID.get_or_init(|| of_file("/proc/self/exe").unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// When the program that runs was built: when its file was last changed; the epoch where that is not known. Of two builds of an
+/// application the newer one has the later time.
+pub fn time() -> SystemTime {
+    let changed = std::fs::metadata("/proc/self/exe").and_then(|file| file.modified());
+    changed.unwrap_or(UNIX_EPOCH)
 }
 
 /// Bytes of the linker's id that are shown; enough that no two builds share them.
@@ -41,6 +49,7 @@ mod tests {
     fn a_program_has_one_id_and_others_have_others() {
         let mine = of_file("/proc/self/exe").unwrap();
         assert_eq!(mine, id());
+        assert!(time() > UNIX_EPOCH && time() <= SystemTime::now());
         assert_ne!(mine, of_file("/bin/sh").unwrap());
         assert_eq!(of_file("/nowhere"), None);
     }

@@ -67,6 +67,7 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
+pub use build::time as build_time;
 pub use cluster::{ClusterError, Launch, MainOutcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, main};
 pub use emitter::{

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::future::poll_fn;
 use std::path::Path;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use cluster_core::Closed;
 use cluster_core::endpoint::{self, Connection, SendError, Sender};
@@ -156,6 +156,7 @@ impl Link {
                 let open = Op::Open {
                     name: &space.name,
                     options,
+                    built_ms: built_ms(),
                 };
                 let opened = self.put(&sender, space.number, open, deadline, wait);
                 match opened.await?.map(|reply| reply.got) {
@@ -305,6 +306,7 @@ impl Link {
         let open = Op::Open {
             name: &space.name,
             options: space.options.to_open(),
+            built_ms: built_ms(),
         };
         self.tell(space.number, open);
     }
@@ -318,6 +320,15 @@ impl Link {
         self.copies.away();
         woken.into_iter().for_each(std::task::Waker::wake);
     }
+}
+
+/// When this program was built, in milliseconds since the Unix epoch.
+fn built_ms() -> u64 {
+    static BUILT: LazyLock<u64> = LazyLock::new(|| {
+        let built = cluster_core::build_time().duration_since(UNIX_EPOCH);
+        crate::options::millis(built.unwrap_or_default())
+    });
+    *BUILT
 }
 
 /// The moment after so long a wait; decades from now where it has no end.

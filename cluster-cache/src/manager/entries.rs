@@ -2,7 +2,6 @@
 
 use tracing::{info, warn};
 
-use super::loads::is_stale;
 use super::turn::Asker;
 use super::{CacheManager, now};
 use crate::protocol::{Answer, Changed, Keep, Refusal};
@@ -13,7 +12,7 @@ impl CacheManager {
     pub(super) fn is_there(&self, space: usize, key: &str, now: Millis) -> bool {
         let space = &self.spaces[space];
         let entry = space.table.peek(key, now);
-        entry.is_some_and(|e| !e.value.is_empty() && !is_stale(space, e.expires, now))
+        entry.is_some_and(|e| !e.value.is_empty())
     }
 
     pub(super) fn get(
@@ -24,17 +23,12 @@ impl CacheManager {
         now: Millis,
     ) {
         let space = &mut self.spaces[space];
-        let stale_ms = space.options.stale_ms;
-        let found = space.table.read(key, now).filter(|entry| {
-            let fresh = entry
-                .expires
-                .is_none_or(|at| at.saturating_sub(stale_ms) > now);
-            fresh && !entry.value.is_empty()
-        });
+        let found = space.table.read(key, now);
+        let found = found.filter(|entry| !entry.value.is_empty());
         let answer = match found {
             Some(entry) => {
                 space.stat.hits += 1;
-                hit(entry, stale_ms, now)
+                hit(entry, now)
             }
             None => {
                 space.stat.misses += u64::from(!probe);
@@ -81,10 +75,7 @@ impl CacheManager {
             .expire_ms
             .or(space.options.expire_ms)
             .map(|ms| jittered(ms, space.options.jitter_percent, version))
-            .map(|ms| {
-                now.saturating_add(ms)
-                    .saturating_add(space.options.stale_ms)
-            });
+            .map(|ms| now.saturating_add(ms));
         // That there is nothing is not worth keeping.
         let persist = keep.persist.unwrap_or(space.options.persist) && !value.is_empty();
         let put = Put {
@@ -215,7 +206,8 @@ impl CacheManager {
             loop {
                 let version = self.next();
                 let space = &mut self.spaces[place];
-                let Some(entry) = space.table.next_over(now) else {
+                let since = space.useless_since(now);
+                let Some(entry) = space.table.next_over(since) else {
                     break;
                 };
                 space.stat.expired += 1;
@@ -239,10 +231,9 @@ impl CacheManager {
 }
 
 /// The answer that is a value, and for how long it is fresh.
-pub(super) fn hit(entry: &Entry, stale_ms: u64, now: Millis) -> Answer<'_> {
-    let left = |at: Millis| at.saturating_sub(stale_ms).saturating_sub(now);
+pub(super) fn hit(entry: &Entry, now: Millis) -> Answer<'_> {
     Answer::Hit {
-        left_ms: entry.expires.map(left),
+        left_ms: entry.expires.map(|at| at.saturating_sub(now)),
         value: &entry.value,
     }
 }

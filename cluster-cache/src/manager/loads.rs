@@ -1,7 +1,6 @@
 //! Loads: who may load a key, and what those are told who wait for it.
 
 use super::entries::hit;
-use super::space::Space;
 use super::turn::Asker;
 use super::{CacheManager, Parked, now};
 use crate::lease::{Acquired, MOST_WAITERS, Waiter};
@@ -12,8 +11,8 @@ impl CacheManager {
     /// Answers with a value that is there.
     fn answer_hit(&self, waiter: Waiter, space: usize, key: &str, now: Millis) {
         let space = &self.spaces[space];
-        let answer = match space.table.peek(key, now) {
-            Some(entry) if !entry.value.is_empty() => hit(entry, space.options.stale_ms, now),
+        let answer = match space.table.peek(key, space.useless_since(now)) {
+            Some(entry) if !entry.value.is_empty() => hit(entry, now),
             _ => Answer::Absent,
         };
         self.links.answer(waiter.link, waiter.number, answer);
@@ -46,15 +45,18 @@ impl CacheManager {
     ) -> Result<(), Refusal> {
         let lease = self.next();
         let space = &mut self.spaces[place];
-        let entry = space.table.read(key, now).map(|e| (e.version, e.expires));
-        let fresh = entry.is_some_and(|(_, expires)| !is_stale(space, expires, now));
-        if fresh {
+        let since = space.useless_since(now);
+        let fresh = space
+            .table
+            .read(key, since)
+            .map(|entry| !entry.is_over(now));
+        if fresh == Some(true) {
             space.stat.hits += 1;
             self.answer_hit(waiter, place, key, now);
             return Ok(());
         }
         // What is out of date is served while one process reloads it.
-        if entry.is_some() && space.leases.is_loading(key) {
+        if fresh.is_some() && space.leases.is_loading(key) {
             space.stat.hits += 1;
             self.answer_hit(waiter, place, key, now);
             return Ok(());
@@ -79,7 +81,7 @@ impl CacheManager {
             Acquired::Waits => {}
             Acquired::Crowded => return Err(Refusal::Waiters(MOST_WAITERS)),
             Acquired::Lease(lease) => {
-                let stale = space.table.peek(key, now).map_or(&[][..], |e| &e.value);
+                let stale = space.table.peek(key, since).map_or(&[][..], |e| &e.value);
                 let answer = Answer::Lease { lease, stale };
                 self.links.answer(waiter.link, waiter.number, answer);
             }
@@ -170,9 +172,4 @@ impl CacheManager {
             }
         }
     }
-}
-
-/// Whether an entry with this hard end is out of date.
-pub(super) fn is_stale(space: &Space, expires: Option<Millis>, now: Millis) -> bool {
-    space.fresh_until(expires).is_some_and(|at| at <= now)
 }

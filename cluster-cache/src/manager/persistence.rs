@@ -45,7 +45,7 @@ impl Restored {
                     max_value_bytes: MAX_VALUE_BYTES as u64,
                     ..SpaceOptions::default()
                 };
-                let place = self.spaces.insert(Space::new(name, options));
+                let place = self.spaces.insert(Space::new(name, options, 0));
                 self.places.insert(name.to_owned(), place);
                 place
             }
@@ -71,8 +71,10 @@ impl Restored {
                 version,
             } => {
                 self.version = self.version.max(version);
-                let table = &mut self.space(space).table;
-                if expires.is_some_and(|at| at <= now) {
+                let space = self.space(space);
+                let since = space.useless_since(now);
+                let table = &mut space.table;
+                if expires.is_some_and(|at| at <= since) {
                     table.remove(key);
                     return;
                 }
@@ -167,12 +169,9 @@ impl Kept {
             };
         }
         if !space.kept {
-            let options = rmp_serde::to_vec(&space.options).unwrap_or_default();
-            self.write(&Change::Space {
-                name: &space.name,
-                options: &options,
-            })?;
             space.kept = true;
+            let written = self.write_options(space, &space.options);
+            written.inspect_err(|_| space.kept = false)?;
         }
         self.write(&Change::Put {
             space: &space.name,
@@ -180,6 +179,22 @@ impl Kept {
             value: &put.value,
             expires: put.expires,
             version: put.version,
+        })
+    }
+
+    /// A namespace is to have these options.
+    pub(super) fn write_options(
+        &mut self,
+        space: &Space,
+        options: &SpaceOptions,
+    ) -> Result<(), Refusal> {
+        if !space.kept {
+            return Ok(());
+        }
+        let options = rmp_serde::to_vec(options).unwrap_or_default();
+        self.write(&Change::Space {
+            name: &space.name,
+            options: &options,
         })
     }
 

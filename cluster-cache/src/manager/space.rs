@@ -133,6 +133,8 @@ impl Watches {
 pub(super) struct Space {
     pub(super) name: Box<str>,
     pub(super) options: SpaceOptions,
+    /// When the build was made whose options these are; 0 where that is not known.
+    pub(super) built_ms: u64,
     pub(super) table: Table,
     pub(super) leases: Leases,
     pub(super) watches: Watches,
@@ -144,10 +146,11 @@ pub(super) struct Space {
 }
 
 impl Space {
-    pub(super) fn new(name: &str, options: SpaceOptions) -> Self {
+    pub(super) fn new(name: &str, options: SpaceOptions, built_ms: u64) -> Self {
         Space {
             name: name.into(),
             options,
+            built_ms,
             table: Table::new(),
             leases: Leases::default(),
             watches: Watches::default(),
@@ -159,13 +162,15 @@ impl Space {
 
     /// When an entry or a lease may be over next.
     pub(super) fn next_end(&self) -> Option<Millis> {
-        let ends = [self.table.next_expiry(), self.leases.next_deadline()];
+        let entry = self.table.next_expiry();
+        let entry = entry.map(|at| at.saturating_add(self.options.stale_ms));
+        let ends = [entry, self.leases.next_deadline()];
         ends.into_iter().flatten().min()
     }
 
-    /// Until when an entry whose hard end this is counts as fresh.
-    pub(super) fn fresh_until(&self, expires: Option<Millis>) -> Option<Millis> {
-        expires.map(|at| at.saturating_sub(self.options.stale_ms))
+    /// What was fresh until then is of no use any more: it is not even served while another is loaded.
+    pub(super) fn useless_since(&self, now: Millis) -> Millis {
+        now.saturating_sub(self.options.stale_ms)
     }
 
     pub(super) fn figures(&self) -> Stat {

@@ -56,8 +56,13 @@ impl CacheManager {
     fn act(&mut self, asker: Asker, ask: &Ask<'_>, now: Millis) -> Result<(), Refusal> {
         let Asker { link, number } = asker;
         match ask.op {
-            Op::Open { name, ref options } => {
-                self.open(link, ask.space, name, options.as_ref())?;
+            Op::Open {
+                name,
+                ref options,
+                built_ms,
+            } => {
+                let options = options.as_ref().map(|options| (options, built_ms));
+                self.open(link, ask.space, name, options)?;
                 self.links.answer(link, number, Answer::Done);
                 return Ok(());
             }
@@ -97,13 +102,11 @@ impl CacheManager {
             Op::Del { key } => self.delete(asker, space, key, now)?,
             Op::Inspect { key } => {
                 let space = &self.spaces[space];
-                let found = space.table.peek(key, now);
+                let found = space.table.peek(key, space.useless_since(now));
                 let answer = found.map_or(Answer::Absent, |entry| Answer::Inspected {
                     value: &entry.value,
                     persist: entry.persist,
-                    left_ms: space
-                        .fresh_until(entry.expires)
-                        .map(|at| at.saturating_sub(now)),
+                    left_ms: entry.expires.map(|at| at.saturating_sub(now)),
                     version: entry.version,
                 });
                 self.links.answer(link, number, answer);
@@ -179,28 +182,25 @@ impl CacheManager {
         link: LinkId,
         number: u32,
         name: &str,
-        options: Option<&SpaceOptions>,
+        options: Option<(&SpaceOptions, u64)>,
     ) -> Result<(), Refusal> {
         if name.is_empty() || name.len() > MOST_NAME_BYTES {
             return Err(Refusal::Name(name.len()));
         }
         let found = self.spaces.iter().find(|(_, space)| *space.name == *name);
-        let place = match found {
-            Some((place, space)) => {
-                if options.is_some_and(|options| space.options != *options) {
-                    info!(
-                        namespace = name,
-                        "another process opens this namespace with other options: those of the first one hold"
-                    );
-                }
+        let place = match (found.map(|(place, _)| place), options) {
+            (Some(place), None) => place,
+            (Some(place), Some((options, built_ms))) => {
+                self.reopen(place, options, built_ms)?;
                 place
             }
-            None if self.spaces.len() >= MOST_SPACES => {
+            (None, None) => return Err(Refusal::NoNamespace),
+            (None, Some(_)) if self.spaces.len() >= MOST_SPACES => {
                 return Err(Refusal::Namespaces(MOST_SPACES));
             }
-            None => {
-                let options = options.ok_or(Refusal::NoNamespace)?.clone();
-                self.spaces.insert(Space::new(name, options))
+            (None, Some((options, built_ms))) => {
+                let space = Space::new(name, options.clone(), built_ms);
+                self.spaces.insert(space)
             }
         };
         if self.links.tie(link, number, place) {
@@ -208,6 +208,33 @@ impl CacheManager {
         } else {
             Err(Refusal::Namespaces(MOST_SPACES))
         }
+    }
+
+    /// A namespace is opened that there is: the options of the first one hold, but for those of a newer build.
+    fn reopen(
+        &mut self,
+        place: usize,
+        options: &SpaceOptions,
+        built_ms: u64,
+    ) -> Result<(), Refusal> {
+        let space = &mut self.spaces[place];
+        if space.options == *options {
+            space.built_ms = space.built_ms.max(built_ms);
+            return Ok(());
+        }
+        if built_ms <= space.built_ms {
+            info!(
+                namespace = %space.name,
+                "another process opens this namespace with other options: those of the first one hold"
+            );
+            return Ok(());
+        }
+        info!(namespace = %space.name, "a newer build opens this namespace with other options: they hold from now on");
+        self.kept.write_options(space, options)?;
+        space.options = options.clone();
+        space.built_ms = built_ms;
+        self.make_room(place, "");
+        Ok(())
     }
 
     fn watch(&mut self, asker: Asker, space: usize, watch: u64, of: Of<'_>) -> Result<(), Refusal> {

@@ -9,6 +9,7 @@ pub(crate) struct Entry {
     pub(crate) key: Box<str>,
     /// Empty where it is known that there is no value: the negative result of a load.
     pub(crate) value: Box<[u8]>,
+    /// Until when it is fresh; it may be of use for longer.
     pub(crate) expires: Option<Millis>,
     /// The number of the change that made it; larger ones are later.
     pub(crate) version: u64,
