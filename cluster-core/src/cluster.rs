@@ -4,8 +4,11 @@ use std::process::{ExitCode, Termination};
 
 use tokio::sync::oneshot;
 
+use crate::health::policy::Decay;
+use crate::health::vitals::Vitals;
 use crate::id::{ProcessId, Role};
 use crate::log;
+use crate::master::retirement::ShouldRetire;
 use crate::master::{self, MasterError};
 use crate::node::Cluster;
 use crate::options::{Options, OptionsError};
@@ -60,6 +63,7 @@ pub struct Launch {
     own_sockets: Vec<MakeSocket>,
     actors: Vec<Bound>,
     is_request: fn() -> bool,
+    should_retire: Option<ShouldRetire>,
 }
 
 impl Launch {
@@ -74,6 +78,7 @@ impl Launch {
             own_sockets: Vec::new(),
             actors: Vec::new(),
             is_request: || false,
+            should_retire: None,
         }
     }
 
@@ -116,6 +121,17 @@ impl Launch {
         self
     }
 
+    /// Has the last word, in the master, on whether a worker is replaced though it is alive: told after each of its heartbeats how it
+    /// does and what the rules say, it says why it is to be replaced, or nothing.
+    #[must_use]
+    pub fn should_retire(
+        mut self,
+        decide: impl FnMut(&Vitals<'_>, Option<Decay>) -> Option<Decay> + 'static,
+    ) -> Self {
+        self.should_retire = Some(Box::new(decide));
+        self
+    }
+
     /// Plays the role of this process; resolves when it is ready.
     ///
     /// # Errors
@@ -150,6 +166,7 @@ impl Launch {
                     monitor: self.monitor,
                     serves: self.serves,
                     own_sockets: self.own_sockets,
+                    should_retire: self.should_retire,
                 };
                 let started = master::start::start(plan, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);

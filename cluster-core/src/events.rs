@@ -92,6 +92,8 @@ pub struct Retiring {
     pub worker: WorkerId,
     /// Its pid.
     pub pid: u32,
+    /// Why it is replaced, as people read it; none where it ends by itself, or there is to be one less.
+    pub reason: Option<String>,
 }
 
 /// A worker's process has ended.

@@ -2,4 +2,6 @@
 
 pub(crate) mod heartbeat;
 pub(crate) mod policy;
+pub(crate) mod pulse;
 pub(crate) mod silence;
+pub(crate) mod vitals;

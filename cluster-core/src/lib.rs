@@ -74,6 +74,8 @@ pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
     HandledBy, HandlerActor, Kind, Request, Subscription, Target, To, Undelivered,
 };
+pub use health::policy::Decay;
+pub use health::vitals::{Load, Vitals};
 pub use id::{Generation, ProcessId, Role, WorkerId};
 pub use master::MasterError;
 pub use master::start::{MakeSocket, Monitor};

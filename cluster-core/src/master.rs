@@ -21,6 +21,7 @@ mod pid_files;
 mod proxy;
 mod proxy_state;
 mod publish;
+pub(crate) mod retirement;
 mod spawn;
 pub(crate) mod start;
 mod steps;
@@ -40,12 +41,15 @@ use death_queue::DeathQueue;
 use nanny::Nanny;
 use pid_files::PidFiles;
 use proxy::{Ears, WorkerProxy};
+use retirement::Retirement;
 use spawn::Spawner;
 use wanted::Wanted;
 use wanted::view::WorkerView;
 
 pub use start::MasterError;
 
+use crate::health::policy::Tally;
+use crate::health::vitals::History;
 use crate::id::WorkerId;
 use crate::node::{Cluster, Mark, ProgressNote};
 use crate::protocol::{Beat, OperationError};
@@ -67,6 +71,8 @@ struct Worker {
     /// It was started while all were paused, and accepts only when it is told to.
     held: bool,
     beat: Option<Beat>,
+    history: History,
+    tally: Tally,
 }
 
 /// Somebody who waits for the end of a restart or a stop.
@@ -118,6 +124,7 @@ pub(crate) struct Master {
     ears: Option<Ears>,
     /// Why the last successor did not start, for whoever waits for a restart.
     last_failure: Option<String>,
+    retirement: Retirement,
 }
 
 impl Master {
@@ -127,6 +134,7 @@ impl Master {
         pids: PidFiles,
         status: Addr<StatusAggregator>,
         on_end: oneshot::Sender<End>,
+        retirement: Retirement,
     ) -> Self {
         let workers = cluster.options().workers;
         Master {
@@ -153,6 +161,7 @@ impl Master {
             status,
             ears: None,
             last_failure: None,
+            retirement,
         }
     }
 

@@ -16,6 +16,7 @@ pub use state::{ClusterState, Mark, NodeState, ProcessState, QueueEntry, WorkerS
 
 use crate::emitter::hub::Hub;
 use crate::emitter::{Emitter, HandlerActor};
+use crate::health::pulse::Pulses;
 use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::options::Options;
 use crate::protocol::{Operation, OperationError};
@@ -57,6 +58,7 @@ pub(crate) struct Node {
     pub(crate) operations: Option<mpsc::Sender<Operated>>,
     pub(crate) probes: Probes,
     pub(crate) beat: builtin::LastBeat,
+    pub(crate) pulses: Pulses,
 }
 
 /// The cluster, as one of its processes sees it. Cheap to clone; usable from every thread.
@@ -90,6 +92,7 @@ impl Cluster {
                 operations,
                 probes: Probes::default(),
                 beat: builtin::LastBeat::default(),
+                pulses: Pulses::default(),
             }),
         }
     }
@@ -215,6 +218,15 @@ impl Cluster {
             .await
             .map_err(|_| OperationError::Stopping)?;
         answer.await.map_err(|_| OperationError::Stopping)?
+    }
+
+    /// Has the heartbeat say how late timers fire in this thread, and when its event loop last ran. The main thread is watched already.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that has neither an actix arbiter nor a `LocalSet` of tokio's.
+    pub fn watch_thread(&self) {
+        self.node.pulses.watch_this_thread();
     }
 
     /// Says that a health probe was answered, so that a stop of the node can give the prober time to hear that it is down.

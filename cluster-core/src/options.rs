@@ -78,6 +78,14 @@ pub struct Options {
     /// The age at which a worker is replaced, 1 s to 36500 days. Default: 3 days.
     #[serde(with = "millis")]
     pub max_age: Duration,
+    /// Requests after which a worker is replaced, 1 to 10^15. Default: however many.
+    pub max_requests: Option<u64>,
+    /// Bytes of memory of its own above which a worker is replaced, 1 MiB to 16 TiB. Default: where a control group sets a limit, four
+    /// fifths of it, divided by the number of workers; else however many.
+    pub max_memory: Option<u64>,
+    /// How late the timers of a worker may be before it is replaced, 1 ms to 1 day. Default: however late.
+    #[serde(with = "millis::maybe")]
+    pub max_lag: Option<Duration>,
     /// The time between two heartbeats of a process, 10 ms to 1 h. Default: 5 s.
     #[serde(with = "millis")]
     pub heartbeat_interval: Duration,
@@ -205,6 +213,9 @@ impl Options {
             warm_up_port: 0,
             warm_up_timeout: Duration::ZERO,
             max_age: Duration::ZERO,
+            max_requests: None,
+            max_memory: None,
+            max_lag: None,
             heartbeat_interval: Duration::ZERO,
             stop_timeout: Duration::ZERO,
             start_timeout: Duration::ZERO,

@@ -163,6 +163,24 @@ pub struct Beat {
     pub p50_us: u64,
     /// 99th percentile likewise.
     pub p99_us: u64,
+    /// Memory of its own, in bytes: resident and not shared with other processes; 0 where that is not known.
+    pub private_bytes: u64,
+    /// Memory that the allocator has handed out, in bytes; 0 where it does not say.
+    pub allocated_bytes: u64,
+    /// Memory that the allocator holds and nobody uses, in bytes.
+    pub retained_bytes: u64,
+    /// By how much the latest timer of any event loop was late since the last beat, in microseconds.
+    pub lag_us: u64,
+    /// How long ago each event loop last ran, in milliseconds: that of the main thread first.
+    pub loops_silent_ms: Vec<u32>,
+    /// Connections accepted since the start.
+    pub connections: u64,
+    /// Requests answered since the last beat.
+    pub recent_requests: u64,
+    /// The time that all answers since the start took together, in microseconds.
+    pub busy_us: u64,
+    /// Bytes that wait to be sent to the master.
+    pub queued_bytes: u64,
 }
 
 /// The workers that hear what is emitted to all, as the master last told.
@@ -402,7 +420,8 @@ mod tests {
             5,
             Report::Beat(beat),
             &[
-                6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0,
+                6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0,
+                0, 0, 0,
             ],
         );
         let roster = Roster {

@@ -22,4 +22,4 @@ pub use runtime_dir::{
 pub use socket::{Address, SocketError};
 pub use usage::Usage;
 pub use usage::memory_bound;
-pub(crate) use usage::{memory_limit, trim_memory};
+pub(crate) use usage::{Heap, memory_limit, trim_memory};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use cluster_cache::CacheApplication;
-use cluster_core::{Application, Cluster, HandlerActor, Launch, Options, Role};
+use cluster_core::{Application, Cluster, Decay, HandlerActor, Launch, Options, Role, Vitals};
 
 use crate::app::{MonitorExtension, Prepare, WarmUpStep};
 use crate::ecv::EcvSettings;
@@ -17,6 +17,7 @@ use crate::tls;
 use crate::warm_up::WarmUp;
 use crate::worker::HttpApplication;
 
+type ShouldRetire = Box<dyn FnMut(&Vitals<'_>, Option<Decay>) -> Option<Decay>>;
 type Bind = Box<dyn FnOnce(&Cluster)>;
 
 /// What a cluster runs in its workers: [`Web`] or [`Job`](crate::Job).
@@ -34,6 +35,7 @@ pub struct Builder<R> {
     actors: Vec<(Vec<Role>, Bind)>,
     ecv: EcvSettings,
     monitor: Vec<MonitorExtension>,
+    should_retire: Option<ShouldRetire>,
 }
 
 impl<R: Runs> Builder<R> {
@@ -44,6 +46,7 @@ impl<R: Runs> Builder<R> {
             actors: Vec::new(),
             ecv: EcvSettings::default(),
             monitor: Vec::new(),
+            should_retire: None,
         }
     }
 
@@ -80,6 +83,30 @@ impl<R: Runs> Builder<R> {
         self
     }
 
+    /// Has the last word on whether a worker is replaced though it is alive. After each of its heartbeats the master tells how it does
+    /// and what the rules say (`--max-age`, `--max-memory` and the others); what comes back counts. To add a rule, give back `said`
+    /// where one's own does not hold; to have only one's own, leave `said` alone.
+    ///
+    /// ```no_run
+    /// use cluster_web::prelude::*;
+    /// # use actix_web::App;
+    /// # fn example() {
+    /// let _ = cluster_web::app(App::new).should_retire(|vitals, said| {
+    ///     let leaks = vitals.beat.open_fds > 10_000;
+    ///     leaks.then(|| Decay::because("it leaks descriptors")).or(said)
+    /// });
+    /// # }
+    /// ```
+    ///
+    /// What holds for a worker's very first heartbeat is not heeded for that worker, as its successor would be no better.
+    pub fn should_retire(
+        mut self,
+        decide: impl FnMut(&Vitals<'_>, Option<Decay>) -> Option<Decay> + 'static,
+    ) -> Self {
+        self.should_retire = Some(Box::new(decide));
+        self
+    }
+
     /// Starts the cluster, or this process's part in it; resolves when it is ready.
     ///
     /// # Errors
@@ -99,6 +126,9 @@ impl<R: Runs> Builder<R> {
             .request_marker(in_request);
         for (roles, start) in self.actors {
             launch = launch.in_roles(&roles, start);
+        }
+        if let Some(decide) = self.should_retire {
+            launch = launch.should_retire(decide);
         }
         Ok(Running(launch.listen().await?))
     }

@@ -3,7 +3,9 @@
 pub use actix::{Actor, Context, Handler, MessageResult};
 pub use actix_web::web;
 pub use cluster_cache::{CacheExt, CacheOptions, CopyOptions};
-pub use cluster_core::{Cluster, Emitter, Event, HandlerActor, Options, Request, Role, Target};
+pub use cluster_core::{
+    Cluster, Decay, Emitter, Event, HandlerActor, Options, Request, Role, Target,
+};
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use cluster_core::Slot;
+use cluster_core::{Cluster, Slot};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +38,7 @@ pub(crate) struct Threads {
 impl Threads {
     /// Builds the application in the main thread and, where there is more than one plot, in a further thread for each other.
     pub(crate) async fn build(
+        cluster: &Cluster,
         blueprint: &Blueprint,
         plots: Vec<Plot>,
     ) -> Result<Self, AcceptorError> {
@@ -46,7 +47,7 @@ impl Threads {
             threads.push(if threads.is_empty() {
                 Thread::Here(blueprint(plot).await?)
             } else {
-                there(blueprint.clone(), plot).await?
+                there(cluster.clone(), blueprint.clone(), plot).await?
             });
         }
         Ok(Threads { threads })
@@ -127,12 +128,17 @@ impl Drop for Threads {
     }
 }
 
-async fn there(blueprint: Blueprint, plot: Plot) -> Result<Thread, AcceptorError> {
+async fn there(
+    cluster: Cluster,
+    blueprint: Blueprint,
+    plot: Plot,
+) -> Result<Thread, AcceptorError> {
     let arbiter = Arbiter::new();
     let (built, is_built) = oneshot::channel();
     let (orders, given) = mpsc::channel(ORDERS);
     arbiter.spawn_fn(move || {
         cluster_core::mark_arbiter();
+        cluster.watch_thread();
         actix_rt::spawn(obey(blueprint, plot, built, given));
     });
     match is_built.await {

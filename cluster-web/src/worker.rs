@@ -71,7 +71,7 @@ impl HttpApplication {
             settings: self.settings.clone(),
             meter: meters.for_thread(),
         });
-        let threads = Threads::build(&blueprint, plots.collect())
+        let threads = Threads::build(&cluster, &blueprint, plots.collect())
             .await
             .map_err(|e| StartFailure::new(StartStep::Build, e))?;
         if let Some(step) = self.warm_up {
@@ -223,6 +223,9 @@ impl Serving for Served {
         let since_ms = self.sampled.elapsed().as_millis();
         self.sampled = Instant::now();
         beat.live_connections = self.slots.iter().map(Slot::live).sum();
+        beat.connections = traffic.connections;
+        beat.recent_requests = traffic.recent;
+        beat.busy_us = u64::try_from(traffic.total.as_micros()).unwrap_or(u64::MAX);
         beat.requests = traffic.requests;
         beat.errors = traffic.errors;
         beat.panics = traffic.panics;

@@ -2,18 +2,21 @@
 
 use std::time::Instant;
 
+use super::pulse::Pulses;
 use crate::protocol::Beat;
-use crate::sys::Usage;
+use crate::sys::{Heap, Usage};
 
 /// Takes samples of this process.
 pub(crate) struct Sampler {
     started: Instant,
+    pulses: Pulses,
 }
 
 impl Sampler {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(pulses: Pulses) -> Self {
         Sampler {
             started: Instant::now(),
+            pulses,
         }
     }
 
@@ -29,7 +32,15 @@ impl Sampler {
             beat.cpu_ms = u64::try_from(usage.cpu_time.as_millis()).unwrap_or(u64::MAX);
             beat.open_fds = usage.open_fds;
             beat.threads = usage.threads;
+            beat.private_bytes = usage.private_bytes;
         }
+        if let Some(heap) = Heap::sample() {
+            beat.allocated_bytes = heap.allocated_bytes;
+            beat.retained_bytes = heap.retained_bytes;
+        }
+        let felt = self.pulses.feel();
+        beat.lag_us = felt.lag_us;
+        beat.loops_silent_ms = felt.silent_ms;
         beat
     }
 }

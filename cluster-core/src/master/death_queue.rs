@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::policy::Decay;
 use crate::id::WorkerId;
 
 /// How many successors are tried before the old worker is kept.
@@ -31,16 +32,8 @@ pub(crate) enum Reason {
         /// For how long, in milliseconds.
         silent_ms: u64,
     },
-    /// It is past its age.
-    MaxAge {
-        /// Its age, in seconds.
-        age_s: u64,
-    },
-    /// It does less than it used to, at a higher cost.
-    Degraded {
-        /// Its throughput now, in percent of its best.
-        percent_of_peak: u8,
-    },
+    /// Its heartbeats say so.
+    Decay(Decay),
 }
 
 impl fmt::Display for Reason {
@@ -50,10 +43,7 @@ impl fmt::Display for Reason {
             Reason::Upgrade => f.write_str("upgrade"),
             Reason::Operator => f.write_str("asked for by an operator"),
             Reason::Silent { silent_ms } => write!(f, "silent for {silent_ms} ms"),
-            Reason::MaxAge { age_s } => write!(f, "too old at {age_s} s"),
-            Reason::Degraded { percent_of_peak } => {
-                write!(f, "degraded to {percent_of_peak} % of its peak")
-            }
+            Reason::Decay(decay) => decay.fmt(f),
         }
     }
 }
@@ -336,7 +326,8 @@ mod tests {
     #[test]
     fn abandoning_spares_other_reasons_and_what_is_begun() {
         let mut queue = queue(&[1, 2]);
-        queue.push(w(3), Reason::MaxAge { age_s: 9 }, Instant::now());
+        let old = Reason::Decay(Decay::MaxAge { age_s: 9 });
+        queue.push(w(3), old, Instant::now());
         queue.push(w(4), Reason::Roll, Instant::now());
         queue.started(w(5));
         assert_eq!(queue.abandon(&Reason::Roll), [w(2), w(4)]);

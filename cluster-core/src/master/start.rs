@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::commands::{Open, Operate, StartCache};
 use super::links::Arrived;
 use super::pid_files::PidFiles;
+use super::retirement::{Retirement, ShouldRetire};
 use super::spawn::Spawner;
 use super::{End, Master};
 use crate::bridge::listener;
@@ -114,6 +115,7 @@ pub(crate) struct Plan {
     /// Whether workers share listening sockets.
     pub(crate) serves: bool,
     pub(crate) own_sockets: Vec<MakeSocket>,
+    pub(crate) should_retire: Option<ShouldRetire>,
 }
 
 /// The master once the cluster serves.
@@ -217,7 +219,9 @@ pub(crate) async fn start(
         return Err(e);
     }
     info!(name = options.name, build = crate::build::id(), directory = %estate.directory.path().display(), "master");
-    let (cluster, master, ended) = match begin(&options, &mut estate, actors) {
+    let should_retire = plan.should_retire.take();
+    let begun = begin(&options, &mut estate, should_retire, actors);
+    let (cluster, master, ended) = match begun {
         Ok(begun) => begun,
         Err(e) => {
             estate.end().await;
@@ -279,6 +283,7 @@ type Begun = (Cluster, Addr<Master>, oneshot::Receiver<End>);
 fn begin(
     options: &Options,
     estate: &mut Estate,
+    should_retire: Option<ShouldRetire>,
     actors: impl FnOnce(&Cluster),
 ) -> Result<Begun, MasterError> {
     let system = |what| move |source| MasterError::System { what, source };
@@ -324,7 +329,8 @@ fn begin(
     let (on_end, ended) = oneshot::channel();
     let mut pids = pids;
     pids.write(ProcessId::Master, std::process::id());
-    let master = Master::new(cluster.clone(), spawner, pids, status, on_end).start();
+    let retirement = Retirement::new(should_retire);
+    let master = Master::new(cluster.clone(), spawner, pids, status, on_end, retirement).start();
 
     let (arrivals, mut arrived) = mpsc::channel(64);
     let inbox = master.clone();
@@ -436,7 +442,8 @@ async fn start_cache_here(
 
 /// The master samples itself as often as others beat, for its own status.
 async fn beat(cluster: Cluster) {
-    let sampler = Sampler::new();
+    cluster.watch_thread();
+    let sampler = Sampler::new(cluster.node.pulses.clone());
     let mut beats = tokio::time::interval(cluster.options().heartbeat_interval);
     loop {
         beats.tick().await;

@@ -126,6 +126,8 @@ impl Master {
             suspect: false,
             held: paused,
             beat: None,
+            history: Default::default(),
+            tally: Default::default(),
         };
         self.workers.insert(id, worker);
     }

@@ -14,7 +14,7 @@ use super::proxy::{Happening, Told, Want, What};
 use super::proxy_state::{Event, State};
 use crate::emitter::Target;
 use crate::events;
-use crate::health::policy;
+use crate::health::policy::Judgement;
 use crate::id::{ProcessId, Role, WorkerId};
 use crate::protocol::{Beat, Refused};
 
@@ -83,14 +83,9 @@ impl Master {
         worker.suspect = false;
         worker.beat = Some(beat.clone());
         let (pid, state) = (worker.pid, worker.view.state);
-        let old = policy::too_old(id, &beat, self.cluster.options().max_age);
-        if let Some(age) = old.filter(|_| state == State::Active && !self.queue.contains(id)) {
-            self.enqueue(
-                id,
-                Reason::MaxAge {
-                    age_s: age.as_secs(),
-                },
-            );
+        // Whoever is paused or on its way out is left alone.
+        if state == State::Active && !self.queue.contains(id) {
+            self.judge(id, &beat);
         }
         let heartbeat = events::Heartbeat {
             worker: id,
@@ -99,6 +94,26 @@ impl Master {
         };
         // Told to this process alone, which cannot fail.
         let _ = self.cluster.emitter().emit_to(Target::Myself, heartbeat);
+    }
+
+    /// What a heartbeat says of whether the worker is to be replaced.
+    fn judge(&mut self, id: WorkerId, beat: &Beat) {
+        let limits = self.retirement.limits(&self.cluster, self.wanted.count);
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        let vitals = worker.history.note(id, beat);
+        let retirement = &mut self.retirement;
+        let decide = |said| retirement.decide(&vitals, said);
+        match worker.tally.judge(&vitals, &limits, decide) {
+            Judgement::Keep => {}
+            Judgement::Replace(decay) => self.enqueue(id, Reason::Decay(decay)),
+            Judgement::Unheeded(decays) => {
+                for decay in decays {
+                    error!(worker = %id, rule = decay.rule(), "{decay}, and it has just been born: the rule is not heeded for it, as its successor would be no better");
+                }
+            }
+        }
     }
 
     pub(super) fn note_accident(&mut self, id: WorkerId, accident: Accident) {
@@ -178,8 +193,15 @@ impl Master {
                 emitter.emit(events::Resumed { worker: id, pid })
             }
             Happening::Retiring => {
-                info!(worker = %id, pid, "retiring");
-                emitter.emit(events::Retiring { worker: id, pid })
+                let queued = self.queue.iter().find(|entry| entry.worker == id);
+                let reason = queued.map(|entry| entry.reason.to_string());
+                let why = reason.as_deref().unwrap_or("no longer needed");
+                info!(worker = %id, pid, reason = why, "retiring");
+                emitter.emit(events::Retiring {
+                    worker: id,
+                    pid,
+                    reason,
+                })
             }
             Happening::Died { exit, accident } => {
                 info!(worker = %id, pid, %exit, accident, "worker ended");

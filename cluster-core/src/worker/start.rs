@@ -126,6 +126,7 @@ pub(crate) async fn start(
         offer,
     );
     builtin::offer(&cluster);
+    cluster.watch_thread();
     actors(&cluster);
 
     let (commands, mut orders) = mpsc::channel(COMMANDS);
@@ -167,7 +168,7 @@ pub(crate) async fn start(
                 addresses: addresses.clone(),
             });
             info!(addresses = %addresses.join(" "), "serving");
-            let sampler = Sampler::new();
+            let sampler = Sampler::new(cluster.node.pulses.clone());
             let run = Run {
                 cluster: cluster.clone(),
                 reporter,

@@ -70,6 +70,7 @@ where
         .new_service(config)
         .await
         .map_err(|error| failed(format!("{error:?}")))?;
+    let counted = Arc::clone(&meter);
     let application = Rc::new(Tally::<_, B>::new(application, meter));
 
     let on_connect = settings.on_connect.clone();
@@ -101,12 +102,14 @@ where
     Ok(Rc::new(Served {
         http: Rc::new(http),
         settings: settings.clone(),
+        meter: counted,
     }))
 }
 
 struct Served<H> {
     http: Rc<H>,
     settings: HttpSettings,
+    meter: Arc<Meter>,
 }
 
 impl<H> Serve for Served<H>
@@ -122,6 +125,7 @@ where
 
     fn serve(&self, accepted: Accepted, tls: Option<&TlsAcceptor>, pass: Pass) {
         let Accepted { stream, peer } = accepted;
+        self.meter.connected();
         if let (Stream::Tcp(stream), Some(nodelay)) = (&stream, self.settings.tcp_nodelay) {
             // A client already gone is noticed soon enough.
             let _ = stream.set_nodelay(nodelay);

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -20,6 +20,8 @@ const LONGEST_US: u64 = 60_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Traffic {
+    /// Connections accepted.
+    pub connections: u64,
     /// Requests answered.
     pub requests: u64,
     /// Of those, answered with a status of 500 or above.
@@ -70,6 +72,7 @@ struct Ledger {
 /// The meter of one thread. Its lock is contended only at the moment of a snapshot.
 pub struct Meter {
     in_flight: AtomicU32,
+    connections: AtomicU64,
     ledger: Mutex<Ledger>,
 }
 
@@ -77,6 +80,7 @@ impl Meter {
     fn new() -> Self {
         Meter {
             in_flight: AtomicU32::new(0),
+            connections: AtomicU64::new(0),
             ledger: Mutex::new(Ledger {
                 counts: Counts::default(),
                 recent: empty(),
@@ -99,6 +103,11 @@ impl Meter {
     pub(crate) fn done(&self) {
         self.in_flight
             .store(self.in_flight.load(Relaxed).saturating_sub(1), Relaxed);
+    }
+
+    pub(crate) fn connected(&self) {
+        self.connections
+            .store(self.connections.load(Relaxed) + 1, Relaxed);
     }
 
     pub(crate) fn answered(&self, took: Duration, error: bool) {
@@ -145,7 +154,7 @@ impl Meters {
     pub fn take(&self) -> Traffic {
         let mut counts = Counts::default();
         let mut recent = empty();
-        let mut in_flight = 0;
+        let (mut in_flight, mut connections) = (0, 0);
         for meter in self.threads.lock().iter() {
             let span = {
                 let mut ledger = meter.ledger.lock();
@@ -156,8 +165,10 @@ impl Meters {
             let added = recent.add(span);
             debug_assert!(added.is_ok());
             in_flight += meter.in_flight();
+            connections += meter.connections.load(Relaxed);
         }
         Traffic {
+            connections,
             requests: counts.requests,
             errors: counts.errors,
             panics: counts.panics,

@@ -7,6 +7,7 @@
 mod accidents;
 mod addresses;
 mod bad_starts;
+mod decay;
 mod ecv;
 mod endurance;
 mod jobs;

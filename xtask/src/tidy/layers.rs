@@ -12,7 +12,7 @@ const CORE: &str = "cluster-core/src/";
 /// The layers: a module may import from itself and from those that stand before it.
 const ORDER: &[&str] = &[
     "error", "id", "sys", "options", "build", "log", "panics", "wire", "protocol", "bridge",
-    "endpoint", "emitter", "events", "status", "node", "health", "worker", "master", "operator",
+    "endpoint", "emitter", "events", "status", "health", "node", "worker", "master", "operator",
     "parent", "cluster",
 ];
 

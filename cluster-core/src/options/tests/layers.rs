@@ -158,6 +158,9 @@ fn every_value_reaches_its_own_field() {
         ("shop-1", 511, 7)
     );
     assert_eq!(options.max_age, Duration::from_secs(7_200));
+    assert_eq!(options.max_lag, Some(Duration::from_secs(3)));
+    assert_eq!(options.max_requests, Some(1_000_000));
+    assert_eq!(options.max_memory, Some(512 << 20));
     assert_eq!(options.start_timeout, Duration::from_secs(1));
     assert_eq!(options.warm_up_timeout, Duration::from_secs(2));
     assert_eq!(options.stop_timeout, Duration::from_secs(4));

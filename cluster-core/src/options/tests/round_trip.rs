@@ -65,6 +65,7 @@ fn options() -> impl Strategy<Value = Options> {
                 options.orphan_timeout,
             ) = times.1;
             options.nanny = times.2;
+            (options.max_requests, options.max_memory, options.max_lag) = times.3;
             (options.ecv, options.cache) = (ecv, cache);
             options
         })
@@ -98,13 +99,19 @@ fn processes() -> impl Strategy<Value = (Counts, Files)> {
 }
 
 type Three = (Duration, Duration, Duration);
+type Retirement = (Option<u64>, Option<u64>, Option<Duration>);
 
-fn times() -> impl Strategy<Value = (Three, Three, NannyOptions)> {
+fn times() -> impl Strategy<Value = (Three, Three, NannyOptions, Retirement)> {
     let day = || time(1, DAY);
     let nanny =
         (any::<bool>(), day()).prop_map(|(enable, tolerance)| NannyOptions { enable, tolerance });
     let ages = (time(1_000, 36_500 * DAY), time(10, 3_600_000), day());
-    (ages, (day(), day(), day()), nanny)
+    let retirement = (
+        option::of(1_u64..=1_000_000_000_000_000),
+        option::of((1_u64 << 20)..=(16 << 40)),
+        option::of(day()),
+    );
+    (ages, (day(), day(), day()), nanny, retirement)
 }
 
 fn ecv() -> impl Strategy<Value = EcvOptions> {

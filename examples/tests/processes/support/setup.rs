@@ -38,6 +38,11 @@ impl Setup {
         Self::of(env!("CARGO_BIN_EXE_hello"))
     }
 
+    /// The example `decay`.
+    pub(crate) fn decay() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_decay"))
+    }
+
     /// The example `jobs`.
     pub(crate) fn jobs() -> Self {
         Self::of(env!("CARGO_BIN_EXE_jobs"))
