@@ -13,7 +13,7 @@ use crate::id::WorkerId;
 
 /// Workers started together are not replaced together: each may have up to this share more of what is bounded.
 const SPREAD_PERCENT: u64 = 10;
-/// Beats in a row for which a rule about load has to hold.
+/// For so many heartbeats in a row a rule about load has to hold; for so many seconds where they come faster.
 const IN_A_ROW: u32 = 3;
 /// Below so many requests a second nothing is said of what a worker can do.
 const FEW_TPS: f64 = 2.0;
@@ -124,7 +124,7 @@ pub(crate) struct Limits {
 /// A rule: why the worker is to be replaced, if it holds.
 type Rule = fn(&Vitals<'_>, &Limits) -> Option<Decay>;
 
-/// The rules, and for how many beats in a row each has to hold.
+/// The rules, and for how long each has to hold.
 const RULES: [(Rule, u32); 5] = [
     (too_old, 1),
     (has_answered_enough, 1),
@@ -161,6 +161,9 @@ impl Tally {
         let mut holding = Vec::new();
         let newborn = !std::mem::replace(&mut self.born, true);
         for ((rule, in_a_row), held) in RULES.iter().zip(&mut self.held) {
+            if *in_a_row > 1 && !vitals.is_fresh {
+                continue;
+            }
             let decay = rule(vitals, limits);
             *held = if decay.is_some() { *held + 1 } else { 0 };
             if newborn || *held >= *in_a_row {

@@ -13,13 +13,15 @@ pub struct Vitals<'a> {
     pub worker: WorkerId,
     /// Its beat.
     pub beat: &'a Beat,
-    /// What it has done since the beat before, and what that took.
+    /// What it has done lately, and what that took: since the beat before, or over a second where beats come faster.
     pub load: Load,
-    /// The same at the beat before this one at which it had done the most; none at the first beat.
+    /// The same of the time before this one in which it did the most; none at first.
     pub peak: Option<Load>,
+    /// The load is not that of the beat before.
+    pub(super) is_fresh: bool,
 }
 
-/// What a worker does between two beats, and what that takes.
+/// What a worker does in some time, and what that takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Load {
@@ -38,41 +40,54 @@ pub struct Load {
 /// What is remembered of one worker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    last: Option<(u64, u64)>,
+    /// The beat with which the time began that is measured now.
+    since: Option<Beat>,
+    /// By how much the latest timer was late in it so far, in microseconds.
+    lag_us: u64,
+    load: Load,
     peak: Option<Load>,
 }
+
+/// In less time than this, little can be said of what a worker does.
+const SHORTEST_MS: u64 = 1000;
 
 impl History {
     /// A beat has come.
     pub(crate) fn note<'a>(&mut self, worker: WorkerId, beat: &'a Beat) -> Vitals<'a> {
-        let (uptime_ms, cpu_ms) = self.last.unwrap_or((0, 0));
-        let since_ms = beat.uptime_ms.saturating_sub(uptime_ms);
-        let used_ms = beat.cpu_ms.saturating_sub(cpu_ms);
-        #[allow(clippy::cast_precision_loss)]
-        let load = Load {
-            tps: beat.tps,
-            cores: if since_ms > 0 {
-                used_ms as f64 / since_ms as f64
-            } else {
-                0.0
-            },
-            memory_bytes: match beat.private_bytes {
-                0 => beat.rss_bytes,
-                own => own,
-            },
-            lag: Duration::from_micros(beat.lag_us),
-            slack_bytes: beat.retained_bytes,
-        };
-        self.last = Some((beat.uptime_ms, beat.cpu_ms));
+        self.lag_us = self.lag_us.max(beat.lag_us);
+        let birth = Beat::default();
+        let since = self.since.as_ref().unwrap_or(&birth);
+        let took_ms = beat.uptime_ms.saturating_sub(since.uptime_ms);
+        let is_fresh = self.since.is_none() || took_ms >= SHORTEST_MS;
         let peak = self.peak;
-        if peak.is_none_or(|peak| load.tps > peak.tps) {
-            self.peak = Some(load);
+        if is_fresh {
+            #[allow(clippy::cast_precision_loss)]
+            let per_ms = |now: u64, then: u64| match took_ms {
+                0 => 0.0,
+                took => now.saturating_sub(then) as f64 / took as f64,
+            };
+            self.load = Load {
+                tps: per_ms(beat.requests, since.requests) * 1000.0,
+                cores: per_ms(beat.cpu_ms, since.cpu_ms),
+                memory_bytes: match beat.private_bytes {
+                    0 => beat.rss_bytes,
+                    own => own,
+                },
+                lag: Duration::from_micros(self.lag_us),
+                slack_bytes: beat.retained_bytes,
+            };
+            if peak.is_none_or(|peak| self.load.tps > peak.tps) {
+                self.peak = Some(self.load);
+            }
+            self.since = Some(beat.clone());
+            self.lag_us = 0;
         }
         Vitals {
             worker,
             beat,
-            load,
+            load: self.load,
             peak,
+            is_fresh,
         }
     }
 }

@@ -7,20 +7,21 @@ const MIB: u64 = 1024 * 1024;
 fn limits() -> Limits {
     Limits {
         max_age: Duration::from_secs(1000),
-        max_requests: Some(1000),
+        max_requests: None,
         max_memory: Some(100 * MIB),
         max_lag: Some(Duration::from_millis(200)),
         threads: 1,
     }
 }
 
-/// A worker whose beats come every 5 s.
+/// A worker whose beats come every 5 s, where it is not said otherwise.
 struct Worker {
     id: WorkerId,
     beat: Beat,
     history: History,
     tally: Tally,
     limits: Limits,
+    interval_ms: u64,
 }
 
 impl Worker {
@@ -34,6 +35,7 @@ impl Worker {
             history: History::default(),
             tally: Tally::default(),
             limits: limits(),
+            interval_ms: 5000,
         };
         assert_eq!(worker.beats(), Judgement::Keep);
         worker
@@ -46,14 +48,14 @@ impl Worker {
     fn beats_and(&mut self, decide: impl FnOnce(Option<Decay>) -> Option<Decay>) -> Judgement {
         let vitals = self.history.note(self.id, &self.beat);
         let verdict = self.tally.judge(&vitals, &self.limits, decide);
-        self.beat.uptime_ms += 5000;
+        self.beat.uptime_ms += self.interval_ms;
         verdict
     }
 
     /// Uses so many cores until the next beat, and answers so many requests a second.
     fn works(&mut self, cores: f64, tps: f64) {
         self.beat.cpu_ms += (cores * 5000.0) as u64;
-        self.beat.tps = tps;
+        self.beat.requests += (tps * 5.0) as u64;
     }
 }
 
@@ -75,6 +77,7 @@ fn each_is_old_at_an_age_of_its_own_within_a_tenth() {
 #[test]
 fn each_answers_as_many_requests_as_it_may() {
     let mut worker = Worker::born(3);
+    worker.limits.max_requests = Some(1000);
     worker.beat.requests = 999;
     assert_eq!(worker.beats(), Judgement::Keep);
     worker.beat.requests = 1100;
@@ -166,6 +169,7 @@ fn what_holds_for_a_newborn_worker_is_not_heeded_for_it() {
         assert_eq!(worker.beats(), Judgement::Keep);
     }
     // All others are heeded.
+    worker.limits.max_requests = Some(1000);
     worker.beat.requests = 5000;
     let enough = Decay::MaxRequests { requests: 5000 };
     assert_eq!(worker.beats(), Judgement::Replace(enough));
@@ -174,6 +178,7 @@ fn what_holds_for_a_newborn_worker_is_not_heeded_for_it() {
 #[test]
 fn the_application_has_the_last_word() {
     let mut worker = Worker::born(1);
+    worker.limits.max_requests = Some(1000);
     worker.beat.requests = 5000;
     assert_eq!(worker.beats_and(|_| None), Judgement::Keep);
     let because = || Some(Decay::because("it is Friday"));
@@ -197,4 +202,19 @@ fn reasons_read_well() {
         allowed: 256 * MIB,
     };
     assert_eq!(said(memory), "takes 300 MiB of memory (allowed: 256)");
+}
+
+#[test]
+fn beats_that_come_fast_are_taken_together() {
+    let mut worker = Worker::born(1);
+    worker.works(0.5, 1000.0);
+    assert_eq!(worker.beats(), Judgement::Keep);
+    worker.beat.private_bytes = 150 * MIB;
+    worker.interval_ms = 100;
+    let born = worker.beat.uptime_ms;
+    let replaced = (0..100).find_map(|_| {
+        let now = worker.beat.uptime_ms;
+        (worker.beats() != Judgement::Keep).then_some(now - born)
+    });
+    assert!((2000..=4000).contains(&replaced.unwrap()), "{replaced:?}");
 }
