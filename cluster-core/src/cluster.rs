@@ -3,6 +3,7 @@
 use std::process::{ExitCode, Termination};
 
 use tokio::sync::oneshot;
+use tracing::warn;
 
 use crate::health::policy::Decay;
 use crate::health::vitals::Vitals;
@@ -13,6 +14,7 @@ use crate::master::{self, MasterError};
 use crate::node::Cluster;
 use crate::options::{Options, OptionsError};
 use crate::panics;
+use crate::sys::stacks;
 use crate::worker::application::Application;
 use crate::worker::boot::BootRecord;
 use crate::worker::start::WorkerError;
@@ -143,6 +145,9 @@ impl Launch {
         let options = boot.as_ref().map_or(&self.options, |boot| &boot.options);
         log::init(me, options);
         panics::end_the_process(self.is_request);
+        if let Err(e) = stacks::write_when_asked() {
+            warn!(error = %e, "should this process hang, its stacks cannot be shown");
+        }
         let role = me.role();
         let actors = self.actors;
         let start_actors = move |cluster: &Cluster| {

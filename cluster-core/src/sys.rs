@@ -8,6 +8,7 @@ pub(crate) mod process;
 mod runtime_dir;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod stacks;
 pub(crate) mod stream;
 pub(crate) mod turns;
 mod usage;

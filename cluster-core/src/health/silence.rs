@@ -71,13 +71,16 @@ impl Silence {
         self.heard.remove(&worker);
     }
 
-    /// A worker was heard. True where it was suspect and is so no longer. One that is not watched is ignored.
-    pub(crate) fn beat(&mut self, worker: WorkerId, now: Instant) -> bool {
+    /// A worker was heard, and one of its threads has not run for so long: it counts as heard then. True where it was suspect and is so
+    /// no longer. One that is not watched is ignored.
+    pub(crate) fn beat(&mut self, worker: WorkerId, now: Instant, silent: Duration) -> bool {
+        let two_beats = self.two_beats();
         let Some(heard) = self.heard.get_mut(&worker) else {
             return false;
         };
-        heard.last = heard.last.max(now);
-        let cleared = heard.standing == Standing::Suspect;
+        let ran = now.checked_sub(silent).unwrap_or(heard.last);
+        heard.last = heard.last.max(ran);
+        let cleared = heard.standing == Standing::Suspect && silent <= two_beats;
         if cleared {
             heard.standing = Standing::Well;
         }
@@ -116,6 +119,11 @@ impl Silence {
         self.heard.get(&worker).map(|heard| heard.standing)
     }
 
+    /// Two intervals, and half of one for the way, so that a beat that is merely on it makes nobody suspect.
+    fn two_beats(&self) -> Duration {
+        self.interval * 2 + self.interval / 2
+    }
+
     /// Looks at all clocks; says whose standing has become worse, each time once.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Overdue> {
         let before = self.last_tick.replace(now);
@@ -130,8 +138,7 @@ impl Silence {
             return Vec::new();
         }
 
-        // Half an interval for the way, so that a beat that is merely on it makes nobody suspect.
-        let two_beats = self.interval * 2 + self.interval / 2;
+        let two_beats = self.two_beats();
         let mut overdue = Vec::new();
         for (worker, heard) in &mut self.heard {
             let silent = now.saturating_duration_since(heard.last);
@@ -165,6 +172,7 @@ mod tests {
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
+    const NOW: Duration = Duration::ZERO;
     const A: WorkerId = WorkerId(1);
     const B: WorkerId = WorkerId(2);
 
@@ -186,7 +194,7 @@ mod tests {
     ) -> Vec<(u32, Duration, Standing)> {
         let mut said = Vec::new();
         for second in (from + 5..=to).step_by(5) {
-            silence.beat(B, start + second * S);
+            silence.beat(B, start + second * S, NOW);
             for overdue in silence.tick(start + second * S) {
                 assert_eq!(overdue.worker, A);
                 said.push((second, overdue.silent, overdue.standing));
@@ -214,16 +222,34 @@ mod tests {
         let (mut silence, start) = silence();
         run(&mut silence, start, 0, 15);
         assert_eq!(silence.standing(A), Some(Standing::Suspect));
-        assert!(silence.beat(A, start + 16 * S));
-        assert!(!silence.beat(A, start + 16 * S));
+        assert!(silence.beat(A, start + 16 * S, NOW));
+        assert!(!silence.beat(A, start + 16 * S, NOW));
         assert_eq!(silence.standing(A), Some(Standing::Well));
         run(&mut silence, start, 15, 50);
         assert_eq!(silence.standing(A), Some(Standing::Condemned));
-        assert!(!silence.beat(A, start + 51 * S));
+        assert!(!silence.beat(A, start + 51 * S, NOW));
         assert_eq!(silence.standing(A), Some(Standing::Condemned));
         silence.pardon(A, start + 51 * S);
         let said = run(&mut silence, start, 50, 200);
         assert_eq!(said.last().unwrap().2, Standing::Condemned);
+    }
+
+    #[test]
+    fn a_worker_that_beats_while_one_of_its_threads_is_stuck_is_silent_like_that_one() {
+        let (mut silence, start) = silence();
+        let mut said = Vec::new();
+        for second in (5..=100).step_by(5) {
+            // The thread has last run at 2 s.
+            let (now, stuck) = (start + second * S, (second - 2) * S);
+            assert!(!silence.beat(A, now, stuck));
+            silence.beat(B, now, NOW);
+            let overdue = silence.tick(now).into_iter();
+            said.extend(overdue.map(|overdue| (second, overdue.worker, overdue.standing)));
+        }
+        assert_eq!(
+            said,
+            [(15, A, Standing::Suspect), (35, A, Standing::Condemned)]
+        );
     }
 
     #[test]
@@ -246,7 +272,7 @@ mod tests {
     fn a_tick_twice_as_late_as_it_should_be_is_still_in_time() {
         let (mut silence, start) = silence();
         for second in [10, 20] {
-            silence.beat(B, start + second * S);
+            silence.beat(B, start + second * S, NOW);
             silence.tick(start + second * S);
         }
         assert_eq!(silence.standing(A), Some(Standing::Suspect));
@@ -267,7 +293,7 @@ mod tests {
     #[test]
     fn strangers_and_the_forgotten_are_ignored() {
         let (mut silence, start) = silence();
-        assert!(!silence.beat(WorkerId(9), start));
+        assert!(!silence.beat(WorkerId(9), start, NOW));
         silence.forget(A);
         assert_eq!(run(&mut silence, start, 0, 100), []);
         assert_eq!(

@@ -89,11 +89,11 @@ impl Actor for Nanny {
 impl Handler<Alive> for Nanny {
     type Result = ();
 
-    fn handle(&mut self, Alive(process): Alive, _: &mut Context<Self>) {
+    fn handle(&mut self, Alive { process, silent }: Alive, _: &mut Context<Self>) {
         let ProcessId::Worker(worker) = process else {
             return;
         };
-        if self.silence.beat(worker, Instant::now()) {
+        if self.silence.beat(worker, Instant::now(), silent) {
             info!(%worker, "no longer suspect");
             self.master.do_send(Heard::Cleared(worker));
         }

@@ -80,7 +80,16 @@ pub(crate) enum Happening {
 /// The nanny hears that a process is alive.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Alive(pub(crate) ProcessId);
+pub(crate) struct Alive {
+    pub(crate) process: ProcessId,
+    /// How long ago the thread last ran that has not run for the longest.
+    pub(crate) silent: Duration,
+}
+
+/// The master wants to know what a process is doing that hangs: it is to write its stacks to its log.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct ShowStacks;
 
 /// The master wants something of the process.
 #[derive(Message)]
@@ -389,13 +398,30 @@ impl Handler<Unlinked> for WorkerProxy {
     }
 }
 
+impl Handler<ShowStacks> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, _: ShowStacks, _: &mut Context<Self>) {
+        if let Err(e) = self.process.ask_for_stacks() {
+            debug!(process = %self.me, error = %e, "its stacks are not shown");
+        }
+    }
+}
+
 impl Handler<Reported> for WorkerProxy {
     type Result = ();
 
     fn handle(&mut self, Reported(report): Reported, ctx: &mut Context<Self>) {
-        // A process that reports is alive, whatever it says; a full nanny hears the next one.
+        // A process that reports is alive, whatever it says, as far as all of its threads run; a full nanny hears the next one.
         if let Some(nanny) = &self.ears.nanny {
-            let _ = nanny.try_send(Alive(self.me));
+            let silent = match &report {
+                Report::Beat(beat) => beat.loops_silent_ms.iter().max().copied(),
+                _ => None,
+            };
+            let _ = nanny.try_send(Alive {
+                process: self.me,
+                silent: Duration::from_millis(silent.unwrap_or(0).into()),
+            });
         }
         let event = match report {
             Report::Warmed => Event::WarmedUp,

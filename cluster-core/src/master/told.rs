@@ -10,7 +10,7 @@ use super::accidents::{Accident, Verdict};
 use super::death_queue::Reason;
 use super::links::{self, Arrived, LinkOpened};
 use super::nanny::{Heard, Watch};
-use super::proxy::{Happening, Told, Want, What};
+use super::proxy::{Happening, ShowStacks, Told, Want, What};
 use super::proxy_state::{Event, State};
 use crate::emitter::Target;
 use crate::events;
@@ -231,7 +231,9 @@ impl Handler<Heard> for Master {
             }
             Heard::Condemned { worker, silent } => {
                 let silent_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
-                if self.workers.contains_key(&worker) {
+                if let Some(condemned) = self.workers.get(&worker) {
+                    // Why it hangs is to be known before it is gone; `do_send`: once for each that is condemned.
+                    condemned.addr.do_send(ShowStacks);
                     self.enqueue(worker, Reason::Silent { silent_ms });
                 }
             }

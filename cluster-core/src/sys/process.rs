@@ -91,6 +91,14 @@ impl Process {
         rustix::process::kill_process(self.pid, signal).map_err(not_found)
     }
 
+    /// Asks a process of a cluster for the stacks of its threads, which it writes to its standard error.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub(crate) fn ask_for_stacks(&self) -> io::Result<()> {
+        self.signal(super::stacks::ASKS)
+    }
+
     /// Whether the process still runs. A zombie does not.
     #[cfg(test)]
     pub(crate) fn is_alive(&self) -> bool {

@@ -14,6 +14,7 @@ use crate::health::heartbeat::Sampler;
 use crate::node::Cluster;
 use crate::protocol::{Command, Report};
 use crate::sys::signal::{Signal, Signals};
+use crate::sys::stacks;
 
 /// How long an idle kept-alive connection is left open in a drain: its client may be about to send.
 const GRACE: Duration = Duration::from_secs(1);
@@ -63,6 +64,7 @@ impl Run {
         }
         flush(&self.reporter).await;
         self.reporter.outbox.close();
+        stacks::finish();
     }
 
     async fn serve(&mut self) -> Leave {

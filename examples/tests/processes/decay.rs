@@ -71,11 +71,13 @@ fn a_worker_that_does_less_at_a_higher_cost_is_replaced_as_degraded() {
     cluster.stop();
 }
 
-/// A worker whose main thread is stuck is silent.
-fn is_replaced_as_silent(path: &str) {
+/// A worker with a thread that is stuck is silent, and its log tells where it is.
+fn is_replaced_as_silent(path: &str, threads: u32) {
     let cluster = Setup::decay()
+        .flag("--threads", threads)
         .flag("--nanny.tolerance", 1500)
-        .flag("--stop-timeout", 1000)
+        // Time to look up the names of all it is doing, which takes seconds without optimisation.
+        .flag("--stop-timeout", 8000)
         .start();
     let watch = ServingWatch::of(cluster.monitor());
     let before = cluster.serving();
@@ -83,6 +85,10 @@ fn is_replaced_as_silent(path: &str) {
     let stuck = replaced(&cluster, "silent for");
     assert!(before.iter().any(|worker| worker.pid == stuck));
     assert!(watch.fewest() >= 2, "its successor serves first");
+    let stacks = format!("stacks of process {stuck} ");
+    let log = cluster.log.text();
+    let (_, stacks) = log.split_once(&stacks).expect(&stacks);
+    assert!(stacks.contains("bin/decay.rs"), "{stacks}");
     // Whoever was on the other worker, or comes now, is served.
     assert_eq!(cluster.get("/").status, 200);
     cluster.stop();
@@ -90,12 +96,17 @@ fn is_replaced_as_silent(path: &str) {
 
 #[test]
 fn a_worker_that_spins_is_replaced_as_silent() {
-    is_replaced_as_silent("/spin");
+    is_replaced_as_silent("/spin", 1);
 }
 
 #[test]
 fn a_worker_that_waits_for_itself_is_replaced_as_silent() {
-    is_replaced_as_silent("/deadlock");
+    is_replaced_as_silent("/deadlock", 1);
+}
+
+#[test]
+fn a_worker_with_one_thread_of_two_that_spins_is_replaced_as_silent() {
+    is_replaced_as_silent("/spin", 2);
 }
 
 #[test]
