@@ -2,9 +2,11 @@
 
 mod bridge;
 mod bridge_memory;
+mod cache;
 mod chart;
 mod http;
 mod paced;
+mod process;
 mod reply;
 mod server;
 mod spread;
@@ -51,6 +53,8 @@ enum Name {
     Bridge,
     /// The master's memory while workers tell it ten million events
     BridgeMemory,
+    /// The shared cache against Redis, memcached and a raw socket
+    Cache,
 }
 
 /// How long and how often to measure, and whether to go on.
@@ -94,12 +98,12 @@ pub(crate) enum BenchError {
         log: PathBuf,
     },
     /// A server does not answer.
-    #[error("{name} did not answer on port {port} within {waited:?}; its log is {}", log.display())]
+    #[error("{name} did not answer at {place} within {waited:?}; its log is {}", log.display())]
     Silent {
         /// Which.
         name: &'static str,
         /// Where it should.
-        port: u16,
+        place: String,
         /// How long it had.
         waited: Duration,
         /// Where it may say why.
@@ -133,9 +137,19 @@ pub(crate) enum BenchError {
         /// How many.
         dropped: u64,
     },
-    /// The memory of the master is not known.
-    #[error("the system does not tell the memory of the master")]
-    NoMemory,
+    /// The memory of a process is not known.
+    #[error("the system does not tell the memory of {0}")]
+    NoMemory(&'static str),
+    /// A client of a cache failed.
+    #[error("a client of {name} failed under {work} ({})", status.map_or("lost".into(), |status| status.to_string()))]
+    Client {
+        /// Of which cache.
+        name: &'static str,
+        /// Under what load.
+        work: String,
+        /// How it ended, where that is known.
+        status: Option<ExitStatus>,
+    },
     /// wrk printed something else than a report.
     #[error("cannot find {wanted} in the report of wrk ({status}): {report}")]
     Report {
@@ -225,6 +239,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
         Name::Http => ("http", http::run(&plan)?),
         Name::Bridge => ("bridge", bridge::run(&plan)?),
         Name::BridgeMemory => ("bridge-memory", bridge_memory::run(&plan)?),
+        Name::Cache => ("cache", cache::run(&plan)?),
     };
     report(&plan, name, &table)?;
     match table.missed() {

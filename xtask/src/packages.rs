@@ -36,6 +36,18 @@ const PACKAGES: &[Package] = &[
         need: Need::Bench,
         reason: "loads the http servers",
     },
+    Package {
+        command: "redis-server",
+        package: "redis-server",
+        need: Need::Bench,
+        reason: "the cache is measured against it",
+    },
+    Package {
+        command: "memcached",
+        package: "memcached",
+        need: Need::Bench,
+        reason: "the cache is measured against it",
+    },
 ];
 
 /// Why the commands are not all there.
@@ -161,9 +173,11 @@ mod tests {
     #[test]
     fn only_what_the_chore_needs_and_lacks_is_missing() {
         let lacking = missing(Need::Bench, |_| false);
-        assert_eq!(names(&lacking), "wrk");
+        assert_eq!(names(&lacking), "wrk redis-server memcached");
         assert!(reasons(&lacking).contains("loads the http servers"));
-        assert!(missing(Need::Bench, |command| command == "wrk").is_empty());
+        assert!(missing(Need::Bench, |_| true).is_empty());
+        let others = missing(Need::Bench, |command| command == "wrk");
+        assert_eq!(names(&others), "redis-server memcached");
         assert!(names(&missing(Need::Test, |_| false)).contains("gcc"));
     }
 

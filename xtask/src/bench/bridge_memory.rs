@@ -30,7 +30,10 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     while told < ALL {
         let ran = tell(plan, &server, FIRST)?;
         told += FIRST;
-        let mib = ran.master.and_then(resident).ok_or(BenchError::NoMemory)?;
+        let mib = ran
+            .master
+            .and_then(resident)
+            .ok_or(BenchError::NoMemory("the master"))?;
         println!("{told} events: the master holds {mib:.2} MiB");
         looks.push(mib);
     }
@@ -72,7 +75,7 @@ fn tell(plan: &Plan, server: &Server, events: u64) -> Result<Ran, BenchError> {
         for run in runs {
             last = Some(run.join().map_err(|_| BenchError::Interrupted)??);
         }
-        last.ok_or(BenchError::NoMemory)
+        last.ok_or(BenchError::NoMemory("the master"))
     })
 }
 
