@@ -65,9 +65,9 @@ impl Order {
 #[derive(Debug, Serialize)]
 pub(crate) struct Ran {
     /// Operations per second.
-    rate: f64,
+    pub(crate) rate: f64,
     /// The median time of an operation in microseconds, where there is one caller.
-    p50: Option<f64>,
+    pub(crate) p50: Option<f64>,
 }
 
 /// What the callers of one client share.

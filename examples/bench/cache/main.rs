@@ -1,17 +1,19 @@
 //! What `bench cache` runs: the cache manager, the clients of every cache, and the server of bare frames.
 //!
 //! `bench-cache manager DIRECTORY` serves the cache, and `bench-cache raw SOCKET` bare frames, until SIGTERM.
-//! `bench-cache client PEER PLACE WORK KEYS FLIGHT MS` asks one of them, Redis or memcached, and prints what it measured as
-//! JSON. It is no example to follow.
+//! `bench-cache client PEER PLACE WORK KEYS FLIGHT MS` asks one of them, Redis or memcached, `bench-cache near PEER PLACE KEYS
+//! THREADS MS` reads what it holds itself; both print what they measured as JSON. It is no example to follow.
 
 mod client;
 mod key;
 mod multiplex;
+mod near;
 mod peer;
 
 use std::env;
 use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use actix_web::rt;
 use cluster_web::{Error, Result};
@@ -54,8 +56,15 @@ async fn run(arguments: &[&str]) -> Result<()> {
             println!("{}", serde_json::to_string(&ran)?);
             Ok(())
         }
+        ["near", peer, place, keys, threads, ms] => {
+            let length = Duration::from_millis(ms.parse()?);
+            let ran = near::run(peer, place, keys.parse()?, threads.parse()?, length).await?;
+            println!("{}", serde_json::to_string(&ran)?);
+            Ok(())
+        }
         _ => Err(Error::msg(
-            "usage: bench-cache manager DIRECTORY | raw SOCKET | client PEER PLACE get|set|fill KEYS FLIGHT MS",
+            "usage: bench-cache manager DIRECTORY | raw SOCKET | client PEER PLACE get|set|fill KEYS FLIGHT MS \
+             | near ours|moka DIRECTORY KEYS THREADS MS",
         )),
     }
 }

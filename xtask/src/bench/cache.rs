@@ -1,4 +1,5 @@
-//! `bench cache`: the shared cache against Redis, memcached and bare frames over a socket, and against itself when it is large.
+//! `bench cache`: the shared cache against Redis, memcached and bare frames over a socket; its near copies against moka;
+//! and what a large one takes.
 
 mod client;
 mod memory;
@@ -23,6 +24,9 @@ const FLIGHT: u32 = 64;
 
 /// What an operation of a large cache may cost, to that of a small one.
 const GROWTH: f64 = 1.3;
+
+/// What a read of a near copy may take, to moka's.
+const NEAR: f64 = 1.0;
 
 /// What a large cache may take, to what Redis takes.
 const MEMORY: f64 = 2.0;
@@ -91,6 +95,27 @@ fn speed(plan: &Plan, place: &Place) -> Result<Vec<Row>, BenchError> {
                 rows.extend(in_turn(plan, &peers, &order)?);
             }
         }
+    }
+    rows.extend(near(plan, &peers[0])?);
+    Ok(rows)
+}
+
+/// What a process holds itself, against a cache that is for a single process.
+fn near(plan: &Plan, ours: &Peer) -> Result<Vec<Row>, BenchError> {
+    let mut rows = Vec::new();
+    for threads in [1, 2] {
+        let (mut copies, mut moka) = (Vec::new(), Vec::new());
+        for round in 1..=plan.rounds {
+            let a = client::near(plan, "ours", ours, KEYS, threads)?;
+            let b = client::near(plan, "moka", ours, KEYS, threads)?;
+            println!("round {round}, near copy, {threads} threads: {a:.1}, moka {b:.1} ns");
+            copies.push(a);
+            moka.push(b);
+        }
+        let plural = if threads == 1 { "" } else { "s" };
+        let work = format!("read of a near copy, {threads} thread{plural}: to moka");
+        let bar = Some(NEAR);
+        rows.push(Row::new(work, "ns", Better::Lower, bar, &copies, &moka));
     }
     Ok(rows)
 }

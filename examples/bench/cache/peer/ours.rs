@@ -21,15 +21,19 @@ pub(crate) async fn serve(directory: &str) -> Result<()> {
     pending().await
 }
 
-/// A client's process. As many keys as it works with are in a namespace of their own.
+/// A client's process.
 pub(crate) async fn connect(directory: &str, keys: u64) -> Result<Ours> {
+    Ok(Ours(open(directory, keys, CacheOptions::default()).await?))
+}
+
+/// The namespace that is for so many keys.
+pub(crate) async fn open(directory: &str, keys: u64, options: CacheOptions) -> Result<Cache> {
     let caches = enable(sharing(directory))?;
     // Not by itself: a question within one process would be measured.
     if caches.meta().await?.pid == std::process::id() {
         return Err(Error::msg(format!("no manager serves in {directory}")));
     }
-    let cache = caches.cache(&format!("of-{keys}"), CacheOptions::default())?;
-    Ok(Ours(cache))
+    Ok(caches.cache(&format!("of-{keys}"), options)?)
 }
 
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! The clients: as many processes as are ordered, all at the same time, each for one measurement.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -113,58 +114,83 @@ impl Drop for Client {
 /// # Errors
 /// Where one cannot be started, or fails; its reason is on the standard error.
 pub(super) fn run(plan: &Plan, peer: &Peer, order: &Order) -> Result<Ran, BenchError> {
-    plan.go_on()?;
+    let words = [
+        order.work.to_string(),
+        order.keys.to_string(),
+        order.flight.to_string(),
+    ];
+    let place = peer.address().as_os_str();
+    let arguments = ["client".as_ref(), peer.name().as_ref(), place];
     let mut clients = (0..order.clients)
-        .map(|_| start(plan, peer, order))
+        .map(|_| Client::start(plan, &arguments, &words))
         .collect::<Result<Vec<_>, _>>()?;
     let mut all = Vec::new();
     for client in &mut clients {
-        all.push(said(plan, peer, order, client)?);
+        all.push(client.said(plan, peer.name(), order)?);
     }
     Ok(Ran::of(&all))
 }
 
-fn start(plan: &Plan, peer: &Peer, order: &Order) -> Result<Client, BenchError> {
-    let program = program(plan);
-    let child = Command::new(&program)
-        .args(["client", peer.name()])
-        .arg(peer.address())
-        .arg(order.work.to_string())
-        .arg(order.keys.to_string())
-        .arg(order.flight.to_string())
-        .arg(plan.length.as_millis().to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
-    child
-        .map(Client)
-        .map_err(|source| BenchError::Start { program, source })
+/// Has one client read from what it holds itself, on so many threads; gives back what a read takes in ns.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn near(
+    plan: &Plan,
+    name: &'static str,
+    ours: &Peer,
+    keys: u64,
+    threads: u32,
+) -> Result<f64, BenchError> {
+    let arguments = ["near".as_ref(), name.as_ref(), ours.address().as_os_str()];
+    let words = [keys.to_string(), threads.to_string()];
+    let mut client = Client::start(plan, &arguments, &words)?;
+    let said = client.said(plan, name, &format!("reads on {threads} threads"))?;
+    Ok(f64::from(threads) * 1e9 / said.rate)
 }
 
-/// A client's figures, which are shorter than its pipe: it never waits for us.
-fn said(
-    plan: &Plan,
-    peer: &Peer,
-    order: &Order,
-    Client(child): &mut Client,
-) -> Result<Said, BenchError> {
-    let failed = |status: Option<ExitStatus>| BenchError::Client {
-        name: peer.name(),
-        work: order.to_string(),
-        status,
-    };
-    let status = loop {
+impl Client {
+    /// Starts one that works for as long as a measurement takes.
+    fn start(plan: &Plan, arguments: &[&OsStr], words: &[String]) -> Result<Self, BenchError> {
         plan.go_on()?;
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            // wait: an interruption has to be seen while the client works.
-            Ok(None) => thread::sleep(LOOK),
-            Err(_) => return Err(failed(None)),
+        let program = program(plan);
+        let child = Command::new(&program)
+            .args(arguments)
+            .args(words)
+            .arg(plan.length.as_millis().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        child
+            .map(Client)
+            .map_err(|source| BenchError::Start { program, source })
+    }
+
+    /// What it measured, which is shorter than its pipe: it never waits for us.
+    fn said(
+        &mut self,
+        plan: &Plan,
+        name: &'static str,
+        work: &impl fmt::Display,
+    ) -> Result<Said, BenchError> {
+        let failed = |status: Option<ExitStatus>| BenchError::Client {
+            name,
+            work: work.to_string(),
+            status,
+        };
+        let status = loop {
+            plan.go_on()?;
+            match self.0.try_wait() {
+                Ok(Some(status)) => break status,
+                // wait: an interruption has to be seen while the client works.
+                Ok(None) => thread::sleep(LOOK),
+                Err(_) => return Err(failed(None)),
+            }
+        };
+        match self.0.stdout.take() {
+            Some(out) if status.success() => Ok(serde_json::from_reader(out)?),
+            _ => Err(failed(Some(status))),
         }
-    };
-    match child.stdout.take() {
-        Some(out) if status.success() => Ok(serde_json::from_reader(out)?),
-        _ => Err(failed(Some(status))),
     }
 }
 
