@@ -17,7 +17,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 /// Questions that are written at once, where as many are there: the best of 8, 16, 32 and 64.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 
 /// The first answer of what was read.
 pub(crate) struct Answer {
