@@ -97,7 +97,7 @@ impl CacheOptions {
         self
     }
 
-    /// How many bytes the namespace may take, each entry counted with its key, its value and 112 bytes for its place; where a new
+    /// How many bytes the namespace may take, each entry counted with its key, its value and 96 bytes for its place; where a new
     /// one finds no room, others give way. No limit of its own unless set; all namespaces together have one.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.space.max_bytes = Some(bytes as u64);

@@ -9,33 +9,36 @@
 mod entry;
 mod expiry;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
-pub(crate) use entry::{Entry, Millis};
+pub(crate) use entry::{Entry, Millis, Put};
 use expiry::Expiries;
 
 /// What an entry costs besides its key and value: its place, its part of the index, the allocator's own.
-pub(crate) const OVERHEAD: usize = 112;
+pub(crate) const OVERHEAD: usize = 96;
+
+/// Where an entry stands, and a part of its key's hash: most others are told apart without a look at them.
+struct Place {
+    number: u32,
+    tag: u32,
+}
+
+/// The part of the hash that the index does not use itself.
+fn tag(hash: u64) -> u32 {
+    (hash >> 20) as u32
+}
 
 /// The entries of a namespace.
 pub(crate) struct Table {
     entries: Slab<Entry>,
-    index: HashTable<u32>,
-    hasher: RandomState,
+    index: HashTable<Place>,
+    hasher: DefaultHashBuilder,
     expiries: Expiries,
     bytes: usize,
     hand: usize,
-}
-
-/// What becomes of an entry that is put.
-pub(crate) struct Put {
-    pub(crate) value: Box<[u8]>,
-    pub(crate) expires: Option<Millis>,
-    pub(crate) persist: bool,
-    pub(crate) version: u64,
 }
 
 impl Table {
@@ -43,7 +46,7 @@ impl Table {
         Table {
             entries: Slab::new(),
             index: HashTable::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             expiries: Expiries::default(),
             bytes: 0,
             hand: 0,
@@ -61,11 +64,11 @@ impl Table {
     }
 
     fn place(&self, key: &str) -> Option<usize> {
-        let entries = &self.entries;
-        let found = self.index.find(self.hasher.hash_one(key), |place| {
-            *entries[*place as usize].key == *key
+        let hash = self.hasher.hash_one(key.as_bytes());
+        let found = self.index.find(hash, |place| {
+            place.tag == tag(hash) && self.entries[place.number as usize].has_key(key)
         });
-        found.map(|place| *place as usize)
+        found.map(|place| place.number as usize)
     }
 
     /// An entry whose time is not over; that it was read counts for it when others have to give way.
@@ -96,37 +99,33 @@ impl Table {
     }
 
     /// Sets an entry.
-    pub(crate) fn put(&mut self, key: &str, put: Put) {
-        match self.place(key) {
-            Some(place) => {
-                let entry = &mut self.entries[place];
-                self.bytes = self.bytes - entry.value.len() + put.value.len();
-                entry.value = put.value;
-                entry.persist = put.persist;
-                entry.version = put.version;
-                let before = std::mem::replace(&mut entry.expires, put.expires);
-                if before != put.expires {
-                    self.expect(place);
-                }
-            }
-            None => {
-                self.bytes += key.len() + put.value.len() + OVERHEAD;
-                let place = self.entries.insert(Entry {
-                    key: key.into(),
-                    value: put.value,
-                    expires: put.expires,
-                    version: put.version,
-                    persist: put.persist,
-                    read: false,
-                });
-                let (entries, hasher) = (&self.entries, &self.hasher);
-                let hash_of = |place: &u32| hasher.hash_one(&*entries[*place as usize].key);
-                let number = u32::try_from(place).unwrap_or(u32::MAX);
-                self.index
-                    .insert_unique(hasher.hash_one(key), number, hash_of);
+    pub(crate) fn put(&mut self, key: &str, put: &Put<'_>) {
+        if let Some(place) = self.place(key) {
+            let entry = &mut self.entries[place];
+            let before = entry.expires;
+            self.bytes -= entry.len();
+            entry.put(put);
+            self.bytes += entry.len();
+            if before != put.expires {
                 self.expect(place);
             }
+            return;
         }
+        let entry = Entry::new(key, put);
+        self.bytes += entry.len() + OVERHEAD;
+        let place = self.entries.insert(entry);
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash_of = |place: &Place| {
+            let entry = &entries[place.number as usize];
+            hasher.hash_one(entry.key_as_bytes())
+        };
+        let hash = hasher.hash_one(key.as_bytes());
+        let indexed = Place {
+            number: u32::try_from(place).unwrap_or(u32::MAX),
+            tag: tag(hash),
+        };
+        self.index.insert_unique(hash, indexed, hash_of);
+        self.expect(place);
     }
 
     fn expect(&mut self, place: usize) {
@@ -147,14 +146,12 @@ impl Table {
 
     fn take(&mut self, place: usize) -> Entry {
         let entry = self.entries.remove(place);
-        let hash = self.hasher.hash_one(&*entry.key);
-        if let Ok(found) = self
-            .index
-            .find_entry(hash, |other| *other as usize == place)
-        {
+        let hash = self.hasher.hash_one(entry.key_as_bytes());
+        let is_it = |other: &Place| other.number as usize == place;
+        if let Ok(found) = self.index.find_entry(hash, is_it) {
             found.remove();
         }
-        self.bytes -= entry.key.len() + entry.value.len() + OVERHEAD;
+        self.bytes -= entry.len() + OVERHEAD;
         if self.entries.is_empty() {
             self.hand = 0;
         }
@@ -192,7 +189,7 @@ impl Table {
             let Some(entry) = self.entries.get_mut(place) else {
                 continue;
             };
-            if *entry.key == *but || std::mem::take(&mut entry.read) {
+            if entry.has_key(but) || std::mem::take(&mut entry.read) {
                 continue;
             }
             return Some(self.take(place));
@@ -216,11 +213,11 @@ impl Table {
             if entry.is_over(now) {
                 continue;
             }
-            if keys.len() >= most || bytes + entry.key.len() > most_bytes {
+            if keys.len() >= most || bytes + entry.key().len() > most_bytes {
                 return (keys, Some(place));
             }
-            bytes += entry.key.len();
-            keys.push(&*entry.key);
+            bytes += entry.key().len();
+            keys.push(entry.key());
         }
         (keys, None)
     }

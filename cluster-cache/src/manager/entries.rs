@@ -12,7 +12,7 @@ impl CacheManager {
     pub(super) fn is_there(&self, space: usize, key: &str, now: Millis) -> bool {
         let space = &self.spaces[space];
         let entry = space.table.peek(key, now);
-        entry.is_some_and(|e| !e.value.is_empty())
+        entry.is_some_and(|e| !e.value().is_empty())
     }
 
     pub(super) fn get(
@@ -24,7 +24,7 @@ impl CacheManager {
     ) {
         let space = &mut self.spaces[space];
         let found = space.table.read(key, now);
-        let found = found.filter(|entry| !entry.value.is_empty());
+        let found = found.filter(|entry| !entry.value().is_empty());
         let answer = match found {
             Some(entry) => {
                 space.stat.hits += 1;
@@ -47,10 +47,11 @@ impl CacheManager {
     ) -> Result<(), Refusal> {
         let there = self.is_there(place, key, now);
         let value = self.remove(place, key)?.filter(|_| there);
-        let answer = match value.as_deref() {
-            Some(value) => Answer::Removed { value },
-            None => Answer::Absent,
-        };
+        let answer = value
+            .as_ref()
+            .map_or(Answer::Absent, |entry| Answer::Removed {
+                value: entry.value(),
+            });
         self.links.answer(asker.link, asker.number, answer);
         let next = self.next();
         if let Some(heir) = self.spaces[place].leases.void(key, next, now) {
@@ -79,14 +80,14 @@ impl CacheManager {
         // That there is nothing is not worth keeping.
         let persist = keep.persist.unwrap_or(space.options.persist) && !value.is_empty();
         let put = Put {
-            value: value.into(),
+            value,
             expires,
             persist,
             version,
         };
         self.kept.write_put(space, key, &put)?;
         let before = space.table.bytes();
-        space.table.put(key, put);
+        space.table.put(key, &put);
         space.version = version;
         self.bytes = self.bytes - before + space.table.bytes();
         let change = if value.is_empty() {
@@ -140,7 +141,7 @@ impl CacheManager {
         self.bytes = self.bytes - before + space.table.bytes();
         space.stat.evicted += 1;
         space.version = version;
-        let key = &*entry.key;
+        let key = entry.key();
         if let Err(e) = self.kept.write_removal(&space.name, &entry) {
             warn!(namespace = %space.name, error = %e, "an entry that gave way is still kept on disk");
         }
@@ -149,8 +150,8 @@ impl CacheManager {
         true
     }
 
-    /// Takes an entry out and tells who watches it; gives back its value.
-    pub(super) fn remove(&mut self, place: usize, key: &str) -> Result<Option<Box<[u8]>>, Refusal> {
+    /// Takes an entry out and tells who watches it; gives it back.
+    pub(super) fn remove(&mut self, place: usize, key: &str) -> Result<Option<Entry>, Refusal> {
         let version = self.next();
         let space = &mut self.spaces[place];
         if let Some(entry) = space.table.entry(key) {
@@ -164,7 +165,7 @@ impl CacheManager {
         space.version = version;
         let change = Changed::Deleted { key, version };
         space.watches.tell(key, &change, &self.links);
-        Ok(Some(entry.value))
+        Ok(Some(entry))
     }
 
     pub(super) fn clear(&mut self, place: usize) -> Result<(), Refusal> {
@@ -212,7 +213,7 @@ impl CacheManager {
                 };
                 space.stat.expired += 1;
                 space.version = version;
-                let key = &*entry.key;
+                let key = entry.key();
                 let change = Changed::Expired { key, version };
                 space.watches.tell(key, &change, &self.links);
             }
@@ -234,7 +235,7 @@ impl CacheManager {
 pub(super) fn hit(entry: &Entry, now: Millis) -> Answer<'_> {
     Answer::Hit {
         left_ms: entry.expires.map(|at| at.saturating_sub(now)),
-        value: &entry.value,
+        value: entry.value(),
     }
 }
 

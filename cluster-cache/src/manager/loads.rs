@@ -5,14 +5,14 @@ use super::turn::Asker;
 use super::{CacheManager, Parked, now};
 use crate::lease::{Acquired, MOST_WAITERS, Waiter};
 use crate::protocol::{Answer, Keep, Refusal};
-use crate::table::Millis;
+use crate::table::{Entry, Millis};
 
 impl CacheManager {
     /// Answers with a value that is there.
     fn answer_hit(&self, waiter: Waiter, space: usize, key: &str, now: Millis) {
         let space = &self.spaces[space];
         let answer = match space.table.peek(key, space.useless_since(now)) {
-            Some(entry) if !entry.value.is_empty() => hit(entry, now),
+            Some(entry) if !entry.value().is_empty() => hit(entry, now),
             _ => Answer::Absent,
         };
         self.links.answer(waiter.link, waiter.number, answer);
@@ -81,7 +81,7 @@ impl CacheManager {
             Acquired::Waits => {}
             Acquired::Crowded => return Err(Refusal::Waiters(MOST_WAITERS)),
             Acquired::Lease(lease) => {
-                let stale = space.table.peek(key, since).map_or(&[][..], |e| &e.value);
+                let stale = space.table.peek(key, since).map_or(&[][..], Entry::value);
                 let answer = Answer::Lease { lease, stale };
                 self.links.answer(waiter.link, waiter.number, answer);
             }

@@ -79,12 +79,12 @@ impl Restored {
                     return;
                 }
                 let put = Put {
-                    value: value.into(),
+                    value,
                     expires,
                     persist: true,
                     version,
                 };
-                table.put(key, put);
+                table.put(key, &put);
             }
             Change::Remove { space, key } => drop(self.space(space).table.remove(key)),
             Change::Clear { space } => self.space(space).table = crate::table::Table::new(),
@@ -157,7 +157,7 @@ impl Kept {
         &mut self,
         space: &mut Space,
         key: &str,
-        put: &Put,
+        put: &Put<'_>,
     ) -> Result<(), Refusal> {
         if self.store.is_none() {
             return Ok(());
@@ -176,7 +176,7 @@ impl Kept {
         self.write(&Change::Put {
             space: &space.name,
             key,
-            value: &put.value,
+            value: put.value,
             expires: put.expires,
             version: put.version,
         })
@@ -203,7 +203,7 @@ impl Kept {
         if !entry.persist {
             return Ok(());
         }
-        let key = &*entry.key;
+        let key = entry.key();
         self.write(&Change::Remove { space, key })
     }
 
@@ -272,8 +272,8 @@ impl CacheManager {
             if let Some(entry) = entry.filter(|entry| entry.persist) {
                 store.renew(&Change::Put {
                     space: &space.name,
-                    key: &entry.key,
-                    value: &entry.value,
+                    key: entry.key(),
+                    value: entry.value(),
                     expires: entry.expires,
                     version: entry.version,
                 })?;

@@ -104,7 +104,7 @@ impl CacheManager {
                 let space = &self.spaces[space];
                 let found = space.table.peek(key, space.useless_since(now));
                 let answer = found.map_or(Answer::Absent, |entry| Answer::Inspected {
-                    value: &entry.value,
+                    value: entry.value(),
                     persist: entry.persist,
                     left_ms: entry.expires.map(|at| at.saturating_sub(now)),
                     version: entry.version,

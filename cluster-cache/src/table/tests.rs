@@ -2,9 +2,9 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn put(value: &[u8], expires: Option<Millis>) -> Put {
+fn put(value: &[u8], expires: Option<Millis>) -> Put<'_> {
     Put {
-        value: value.into(),
+        value,
         expires,
         persist: false,
         version: 0,
@@ -44,17 +44,17 @@ proptest! {
                 Step::Put(k, v, expires) => {
                     let (key, value) = (format!("k{k}"), vec![v; usize::from(v % 7)]);
                     let at = expires.map(|e| now + u64::from(e));
-                    table.put(&key, put(&value, at));
+                    table.put(&key, &put(&value, at));
                     model.insert(key, (value, at));
                 }
                 Step::Remove(k) => {
                     let key = format!("k{k}");
-                    let removed = table.remove(&key).map(|e| e.value.to_vec());
+                    let removed = table.remove(&key).map(|e| e.value().to_vec());
                     prop_assert_eq!(removed, model.remove(&key).map(|(v, _)| v));
                 }
                 Step::Read(k) => {
                     let key = format!("k{k}");
-                    let read = table.read(&key, now).map(|e| e.value.to_vec());
+                    let read = table.read(&key, now).map(|e| e.value().to_vec());
                     prop_assert_eq!(read, model.get(&key).map(|(v, _)| v.clone()));
                 }
                 Step::Wait(ms) => {
@@ -63,7 +63,7 @@ proptest! {
                     prop_assert!(table.next_expiry() <= next || next.is_none());
                     let mut ended = Vec::new();
                     while let Some(entry) = table.next_over(now) {
-                        ended.push(entry.key.to_string());
+                        ended.push(entry.key().to_owned());
                     }
                     ended.sort();
                     let due: Vec<_> = model.iter().filter(|(_, (_, at))| at.is_some_and(|at| at <= now)).map(|(k, _)| k.clone()).collect();
@@ -74,8 +74,8 @@ proptest! {
                     let but = format!("k{k}");
                     match table.evict(&but) {
                         Some(entry) => {
-                            prop_assert_ne!(&*entry.key, &*but);
-                            prop_assert!(model.remove(&*entry.key).is_some());
+                            prop_assert_ne!(entry.key(), &*but);
+                            prop_assert!(model.remove(entry.key()).is_some());
                         }
                         None => prop_assert!(model.keys().all(|key| *key == but)),
                     }
@@ -100,14 +100,14 @@ proptest! {
 fn what_is_read_outlives_what_is_not() {
     let mut table = Table::new();
     for n in 0..1000 {
-        table.put(&n.to_string(), put(b"x", None));
+        table.put(&n.to_string(), &put(b"x", None));
     }
     for n in 1000..3000 {
         // A hundred keys are read all the time; the others never again.
         for hot in 0..100 {
             assert!(table.read(&hot.to_string(), 0).is_some(), "{hot} at {n}");
         }
-        table.put(&n.to_string(), put(b"x", None));
+        table.put(&n.to_string(), &put(b"x", None));
         assert!(table.evict(&n.to_string()).is_some());
     }
     assert_eq!(table.len(), 1000);
@@ -117,7 +117,7 @@ fn what_is_read_outlives_what_is_not() {
 fn times_that_no_entry_has_do_not_pile_up() {
     let mut table = Table::new();
     for n in 0..100_000 {
-        table.put("one", put(b"x", Some(1_000_000 + n)));
+        table.put("one", &put(b"x", Some(1_000_000 + n)));
     }
     assert!(table.expiries.len() < 5000, "{}", table.expiries.len());
     assert!(table.next_over(1_000_000 + 99_998).is_none());
