@@ -1,0 +1,196 @@
+//! What four processes see of a key is what one register would show them, also while the process that serves is killed and another
+//! takes over: nothing that was answered is lost, and nothing comes back.
+//!
+//! A round works on some keys that nobody has used: each process calls get, set, leave_if_not_null and del on all of them at the
+//! same time. In three of four rounds the process that serves is killed meanwhile, at a random moment; one that waits for its turn
+//! takes over, or one that is started anew. In the end each process reads each key once more; in one of four rounds the
+//! process that serves is killed right before, with nothing under way. Each key is a history of its own.
+//!
+//! `HISTORIES=1000 cargo test -p cluster-cache --test linear` records more of them than the usual.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod history;
+mod process;
+
+use std::time::Duration;
+
+use cluster_cache::Caches;
+use history::{Outcome, Seen, is_linearizable, overlaps};
+use process::{Dice, Order, Process, Said, monotonic};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+const PROCESSES: usize = 4;
+/// Keys of one round.
+const KEYS: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two processes that serve or wait for their turn, and the four that ask.
+struct Cast {
+    home: TempDir,
+    caches: Caches,
+    servers: Vec<Process>,
+    clients: Vec<Process>,
+    said: UnboundedReceiver<Said>,
+    tell: UnboundedSender<Said>,
+    /// When a process that served was killed.
+    kills: Vec<u64>,
+}
+
+impl Cast {
+    async fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (tell, said) = unbounded_channel();
+        let mut cast = Cast {
+            caches: process::caches(home.path()),
+            home,
+            servers: Vec::new(),
+            clients: Vec::new(),
+            said,
+            tell,
+            kills: Vec::new(),
+        };
+        for _ in 0..2 {
+            cast.add_server().await;
+        }
+        for number in 0..PROCESSES {
+            let client = Process::start(cast.home.path(), Some(number), cast.tell.clone());
+            cast.clients.push(client);
+        }
+        for _ in 0..PROCESSES {
+            assert!(matches!(cast.next().await, Said::Ready));
+        }
+        cast
+    }
+
+    async fn next(&mut self) -> Said {
+        timeout(PATIENCE, self.said.recv()).await.unwrap().unwrap()
+    }
+
+    async fn add_server(&mut self) {
+        // It speaks on a line of its own: clients may be at work.
+        let (tell, mut ready) = unbounded_channel();
+        let server = Process::start(self.home.path(), None, tell);
+        assert!(matches!(ready.recv().await, Some(Said::Ready)));
+        self.servers.push(server);
+    }
+
+    async fn kill(&mut self) {
+        let serves = self.caches.meta().await.unwrap().pid;
+        let at = self
+            .servers
+            .iter()
+            .position(|server| server.pid() == serves);
+        self.kills.push(monotonic());
+        drop(self.servers.remove(at.unwrap()));
+        self.add_server().await;
+    }
+
+    fn order(&mut self, order: &Order) {
+        for client in &mut self.clients {
+            client.order(order);
+        }
+    }
+
+    /// What came of an order, for each of its keys.
+    async fn gather(&mut self, histories: &mut [Vec<Seen>]) {
+        for _ in 0..PROCESSES {
+            let Said::Did(did) = self.next().await else {
+                panic!("a process was started");
+            };
+            for (history, seen) in histories.iter_mut().zip(did) {
+                history.extend(seen);
+            }
+        }
+    }
+
+    async fn round(&mut self, round: u64, persist: bool, kills: Kills) -> Vec<Vec<Seen>> {
+        let mut order = Order {
+            namespace: format!("kept {persist}"),
+            persist,
+            keys: (0..KEYS).map(|n| format!("{round} {n}")).collect(),
+            seed: Some(round * KEYS as u64),
+        };
+        let mut histories = vec![Vec::new(); KEYS];
+        self.order(&order);
+        if kills.meanwhile {
+            let moment = Duration::from_micros(Dice::new(round).roll(2000));
+            tokio::time::sleep(moment).await; // wait: a random moment to be killed at
+            self.kill().await;
+        }
+        self.gather(&mut histories).await;
+        if kills.afterwards {
+            self.kill().await;
+        }
+        order.seed = None;
+        self.order(&order);
+        self.gather(&mut histories).await;
+        histories
+    }
+}
+
+fn in_lines(history: &[Seen]) -> String {
+    let mut seen = history.to_vec();
+    seen.sort_by_key(|seen| seen.called);
+    seen.iter().map(|seen| format!("\n{seen:?}")).collect()
+}
+
+struct Kills {
+    meanwhile: bool,
+    afterwards: bool,
+}
+
+#[actix_rt::test]
+async fn four_processes_see_one_register_whoever_serves_it() {
+    let wanted = std::env::var("HISTORIES").map_or(400, |text| text.parse().unwrap());
+    let mut cast = Cast::start().await;
+    let (mut histories, mut round) = (Vec::new(), 0);
+    while histories.len() < wanted {
+        let kills = Kills {
+            meanwhile: round % 4 != 0,
+            afterwards: round % 4 == 3,
+        };
+        histories.extend(cast.round(round, true, kills).await);
+        round += 1;
+    }
+    let (mut ops, mut unknown, mut overlapping, mut struck) = (0, 0, 0, 0);
+    for history in &histories {
+        assert!(is_linearizable(history), "{}", in_lines(history));
+        ops += history.len();
+        let unanswered = |seen: &&Seen| seen.outcome == Outcome::Unknown;
+        unknown += history.iter().filter(unanswered).count();
+        overlapping += overlaps(history);
+        let under_way = |kill: &u64| {
+            // The last look comes after the kill in any case.
+            let works = history.iter().take(history.len() - PROCESSES);
+            works.clone().any(|seen| seen.called < *kill)
+                && works.clone().any(|seen| seen.returned > *kill)
+        };
+        struck += usize::from(cast.kills.iter().any(under_way));
+    }
+    println!(
+        "{} histories of {ops} operations are linearizable; {} kills fell into {struck} of them; {unknown} operations \
+         were never answered, {overlapping} overlapped one of another process",
+        histories.len(),
+        cast.kills.len(),
+    );
+    assert!(
+        struck * 4 >= histories.len(),
+        "the kills miss the histories"
+    );
+    assert!(overlapping * 4 >= ops, "the operations do not meet");
+}
+
+/// The same on a namespace that does not persist: the test sees what is lost.
+#[actix_rt::test]
+async fn what_a_kill_loses_is_seen() {
+    let mut cast = Cast::start().await;
+    let kills = Kills {
+        meanwhile: false,
+        afterwards: true,
+    };
+    let histories = cast.round(0, false, kills).await;
+    let lost = |history: &Vec<Seen>| !is_linearizable(history);
+    assert!(histories.iter().any(lost));
+}
