@@ -247,8 +247,12 @@ impl Outbox {
                 state.blocked
             };
             if blocked {
-                if let Err(e) = stream.writable().await {
-                    return e;
+                tokio::select! {
+                    writable = stream.writable() => if let Err(e) = writable {
+                        return e;
+                    },
+                    // It is closed: a peer that does not read would not let this side know.
+                    () = self.wake.notified() => {}
                 }
             } else {
                 self.wake.notified().await;
@@ -437,6 +441,26 @@ mod tests {
         push(Command::HEADER).unwrap();
         outbox.close();
         assert!(matches!(push(Command::HEADER), Err(Refusal::Closed)));
+        drop(there);
+    }
+
+    #[tokio::test]
+    async fn a_closed_link_ends_though_its_peer_does_not_read() {
+        let (here, there) = tokio::net::UnixStream::pair().unwrap();
+        let (stream, outbox) = (Arc::new(Stream::new(here).unwrap()), Outbox::new());
+        outbox.open(Arc::clone(&stream));
+        let fill = |out: &mut Vec<u8>| {
+            out.resize(out.len() + CHUNK, 0);
+            Ok(())
+        };
+        while outbox.push(EventHead::HEADER, fill).is_ok() {}
+        let refuse = async {
+            // Not before the other one waits for room.
+            tokio::task::yield_now().await;
+            outbox.close();
+        };
+        let (ended, ()) = tokio::join!(outbox.write_all(&stream), refuse);
+        assert_eq!(ended.kind(), io::ErrorKind::ConnectionAborted);
         drop(there);
     }
 }
