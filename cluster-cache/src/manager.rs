@@ -13,6 +13,7 @@ mod loads;
 mod persistence;
 mod sequence;
 mod space;
+mod spaces;
 mod turn;
 
 use std::convert::Infallible;
@@ -24,7 +25,6 @@ use actix::{
 use actix_rt::task::JoinHandle;
 use cluster_core::HandlerActor;
 use cluster_core::endpoint::ServiceSocket;
-use slab::Slab;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
@@ -36,7 +36,7 @@ use intake::{Intake, Intook};
 use links::{Deferred, Links};
 pub(crate) use persistence::Kept;
 use sequence::Sequence;
-use space::Space;
+use spaces::Spaces;
 
 /// Namespaces at most.
 const MOST_SPACES: usize = 4096;
@@ -70,9 +70,11 @@ pub struct CacheManager {
     kept: Kept,
     intake: Intake,
     links: Links,
-    spaces: Slab<Space>,
+    spaces: Spaces,
     /// What all entries take together.
     bytes: usize,
+    /// The watches in all namespaces.
+    watches: usize,
     /// Begins with the time, so that it goes on rising over restarts.
     sequence: Sequence,
     settling: Option<Vec<Parked>>,
@@ -139,6 +141,7 @@ impl CacheManager {
                 intake,
                 links: Links::new(sequence.clone()),
                 bytes: restored.spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
+                watches: 0,
                 spaces: restored.spaces,
                 sequence,
                 alarm: None,
@@ -171,7 +174,7 @@ impl CacheManager {
 
     /// Sees to it that the manager wakes when the next entry or lease is over.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let next = self.spaces.iter().filter_map(|(_, s)| s.next_end()).min();
+        let next = self.spaces.next_end().map(|(at, _)| at);
         if self.alarm.as_ref().map(|(at, _)| *at) == next {
             return;
         }

@@ -7,6 +7,9 @@ use super::{CacheManager, now};
 use crate::protocol::{Answer, Changed, Keep, Refusal};
 use crate::table::{Entry, Millis, Put, Table};
 
+/// What ends in one turn at most: questions have theirs in between.
+const PORTION: usize = 2000;
+
 impl CacheManager {
     /// Whether a key has a value that counts as fresh.
     pub(super) fn is_there(&self, space: usize, key: &str, now: Millis) -> bool {
@@ -185,7 +188,7 @@ impl CacheManager {
         self.kept.write_destroy(&self.spaces[place])?;
         let mut space = self.spaces.remove(place);
         self.bytes -= space.table.bytes();
-        self.links.untie(place);
+        self.watches -= space.watches.len();
         for waiter in space.leases.clear() {
             let answer = Answer::Refused(Refusal::Closed);
             self.links.answer(waiter.link, waiter.number, answer);
@@ -198,36 +201,49 @@ impl CacheManager {
         Ok(())
     }
 
-    /// Ends the entries and the leases whose time is over.
+    /// Ends the entries and the leases whose time is over: of many that end together a part, the rest in the next turn.
     pub(super) fn end_what_is_over(&mut self) {
-        let now = now();
-        let places: Vec<_> = self.spaces.iter().map(|(place, _)| place).collect();
-        for place in places {
+        let (now, mut left) = (now(), PORTION);
+        while let Some((at, place)) = self.spaces.next_end() {
+            if at > now || left == 0 {
+                return;
+            }
             let before = self.spaces[place].table.bytes();
-            loop {
-                let version = self.next();
-                let space = &mut self.spaces[place];
-                let since = space.useless_since(now);
-                let Some(entry) = space.table.next_over(since) else {
-                    break;
-                };
-                space.stat.expired += 1;
-                space.version = version;
-                let key = entry.key();
-                let change = Changed::Expired { key, version };
-                space.watches.tell(key, &change, &self.links);
+            while left > 0 && self.end_entry(place, now) {
+                left -= 1;
             }
             self.bytes = self.bytes - before + self.spaces[place].table.bytes();
-            loop {
-                let next = self.next();
-                let Some(heir) = self.spaces[place].leases.pass_on_overdue(next, now) else {
-                    break;
-                };
-                if let Some(heir) = heir {
-                    self.grant(heir);
-                }
+            while left > 0 && self.end_lease(place, now) {
+                left -= 1;
             }
+            self.spaces.note_end(place);
         }
+    }
+
+    fn end_entry(&mut self, place: usize, now: Millis) -> bool {
+        let version = self.next();
+        let space = &mut self.spaces[place];
+        let since = space.useless_since(now);
+        let Some(entry) = space.table.next_over(since) else {
+            return false;
+        };
+        space.stat.expired += 1;
+        space.version = version;
+        let key = entry.key();
+        let change = Changed::Expired { key, version };
+        space.watches.tell(key, &change, &self.links);
+        true
+    }
+
+    fn end_lease(&mut self, place: usize, now: Millis) -> bool {
+        let next = self.next();
+        let Some(heir) = self.spaces[place].leases.pass_on_overdue(next, now) else {
+            return false;
+        };
+        if let Some(heir) = heir {
+            self.grant(heir);
+        }
+        true
     }
 }
 

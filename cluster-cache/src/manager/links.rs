@@ -10,6 +10,7 @@ use cluster_core::endpoint::{CROWD, SendError, Sender};
 use tracing::warn;
 
 use super::sequence::Sequence;
+use super::spaces::Tie;
 use crate::lease::LinkId;
 use crate::protocol::{Answer, Told};
 
@@ -23,13 +24,15 @@ pub(super) struct Link {
     sender: Sender,
     pid: u32,
     /// The namespaces by the client's numbers for them.
-    spaces: Vec<Option<usize>>,
+    spaces: Vec<Tie>,
     /// Bytes it was told since it was last looked how many wait.
     told: Cell<usize>,
     crowded: Cell<bool>,
     /// What it asked while much waited for it.
     deferred: VecDeque<Box<[u8]>>,
     held: Cell<bool>,
+    /// It is to be closed, and not heard any more.
+    broken: Cell<bool>,
 }
 
 pub(super) struct Links {
@@ -69,6 +72,7 @@ impl Links {
             crowded: Cell::new(false),
             deferred: VecDeque::new(),
             held: Cell::new(false),
+            broken: Cell::new(false),
         };
         self.links.insert(link, opened);
     }
@@ -115,16 +119,17 @@ impl Links {
     }
 
     pub(super) fn is_open(&self, link: LinkId) -> bool {
-        self.links.contains_key(&link)
+        self.links.get(&link).is_some_and(|link| !link.broken.get())
     }
 
-    /// The namespace that a client means.
-    pub(super) fn space(&self, link: LinkId, number: u32) -> Option<usize> {
-        *self.links.get(&link)?.spaces.get(number as usize)?
+    /// What a client means by its number for a namespace.
+    pub(super) fn space(&self, link: LinkId, number: u32) -> Option<Tie> {
+        let ties = &self.links.get(&link)?.spaces;
+        ties.get(number as usize).copied()
     }
 
     /// Ties a client's number to a namespace; false where the number is too large.
-    pub(super) fn tie(&mut self, link: LinkId, number: u32, space: usize) -> bool {
+    pub(super) fn tie(&mut self, link: LinkId, number: u32, space: Tie) -> bool {
         let Some(link) = self.links.get_mut(&link) else {
             return true;
         };
@@ -133,21 +138,10 @@ impl Links {
         }
         let at = number as usize;
         if link.spaces.len() <= at {
-            link.spaces.resize(at + 1, None);
+            link.spaces.resize(at + 1, Tie::default());
         }
-        link.spaces[at] = Some(space);
+        link.spaces[at] = space;
         true
-    }
-
-    /// No client's number means this namespace any more.
-    pub(super) fn untie(&mut self, space: usize) {
-        for link in self.links.values_mut() {
-            for tied in &mut link.spaces {
-                if *tied == Some(space) {
-                    *tied = None;
-                }
-            }
-        }
     }
 
     pub(super) fn answer(&self, link: LinkId, number: u64, answer: Answer<'_>) {
@@ -178,10 +172,9 @@ impl Links {
             }
             Err(SendError::Closed) => {}
             Err(e) => {
-                let mut broken = self.broken.borrow_mut();
-                if !broken.contains(&id) {
+                if !link.broken.replace(true) {
                     warn!(pid = link.pid, reason = %e, "a client of the cache is disconnected");
-                    broken.push(id);
+                    self.broken.borrow_mut().push(id);
                 }
             }
         }
@@ -203,6 +196,7 @@ impl Links {
             if is_true {
                 link.sender.release();
             } else {
+                link.broken.set(true);
                 self.broken.borrow_mut().push(id);
             }
         }

@@ -170,6 +170,7 @@ impl CacheManager {
                 let answer = Answer::Refused(refusal);
                 self.links.answer(parked.link, parked.number, answer);
             }
+            self.spaces.note_end(parked.space);
         }
     }
 }

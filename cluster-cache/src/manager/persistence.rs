@@ -1,14 +1,13 @@
 //! What outlives the manager: written before it is answered, read when the next one starts, written afresh when it has grown long.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::Path;
 
 use actix::{AsyncContext, Context, Handler};
-use slab::Slab;
 use tracing::{error, info, warn};
 
 use super::space::Space;
+use super::spaces::Spaces;
 use super::{CacheManager, now};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::protocol::{Refusal, SpaceOptions};
@@ -30,24 +29,21 @@ pub(crate) struct Kept {
 /// What an earlier manager had kept.
 #[derive(Default)]
 pub(super) struct Restored {
-    pub(super) spaces: Slab<Space>,
+    pub(super) spaces: Spaces,
     /// The largest version.
     pub(super) version: u64,
-    places: HashMap<String, usize>,
 }
 
 impl Restored {
     fn space(&mut self, name: &str) -> &mut Space {
-        let place = match self.places.get(name) {
-            Some(place) => *place,
+        let place = match self.spaces.named(name) {
+            Some(place) => place,
             None => {
                 let options = SpaceOptions {
                     max_value_bytes: MAX_VALUE_BYTES as u64,
                     ..SpaceOptions::default()
                 };
-                let place = self.spaces.insert(Space::new(name, options, 0));
-                self.places.insert(name.to_owned(), place);
-                place
+                self.spaces.insert(Space::new(name, options, 0))
             }
         };
         &mut self.spaces[place]
@@ -89,7 +85,7 @@ impl Restored {
             Change::Remove { space, key } => drop(self.space(space).table.remove(key)),
             Change::Clear { space } => self.space(space).table = crate::table::Table::new(),
             Change::Destroy { space } => {
-                if let Some(place) = self.places.remove(space) {
+                if let Some(place) = self.spaces.named(space) {
                     self.spaces.remove(place);
                 }
             }
@@ -116,7 +112,11 @@ impl Kept {
             &mut |change| restored.borrow_mut().take(change, now),
             &mut || drop(restored.take()),
         )?;
-        let restored = restored.into_inner();
+        let mut restored = restored.into_inner();
+        let places: Vec<_> = restored.spaces.iter().map(|(place, _)| place).collect();
+        for place in places {
+            restored.spaces.note_end(place);
+        }
         let entries: usize = restored.spaces.iter().map(|(_, s)| s.table.len()).sum();
         info!(
             namespaces = restored.spaces.len(),

@@ -15,6 +15,8 @@ struct Watch {
     key: Option<Box<str>>,
     /// It is for copies: which key has changed is enough.
     copies: bool,
+    /// Where it stands among those who watch the same.
+    at: usize,
 }
 
 /// What a watch is of.
@@ -30,7 +32,7 @@ pub(super) enum Of<'a> {
 #[derive(Default)]
 pub(super) struct Watches {
     all: Slab<Watch>,
-    places: HashMap<(LinkId, u64), usize>,
+    by_link: HashMap<LinkId, HashMap<u64, usize>>,
     by_key: HashMap<Box<str>, Vec<usize>>,
     of_every_key: Vec<usize>,
 }
@@ -47,51 +49,55 @@ impl Watches {
             Of::Key(key) => Some(key),
             Of::EveryKey | Of::Copies => None,
         };
+        let same = match key {
+            Some(key) => self.by_key.entry(key.into()).or_default(),
+            None => &mut self.of_every_key,
+        };
         let place = self.all.insert(Watch {
             link,
             number,
             key: key.map(Into::into),
             copies: matches!(of, Of::Copies),
+            at: same.len(),
         });
-        self.places.insert((link, number), place);
-        match key {
-            Some(key) => self.by_key.entry(key.into()).or_default().push(place),
-            None => self.of_every_key.push(place),
-        }
+        same.push(place);
+        let of_link = self.by_link.entry(link).or_default();
+        of_link.insert(number, place);
     }
 
     pub(super) fn remove(&mut self, link: LinkId, number: u64) {
-        if let Some(place) = self.places.remove(&(link, number)) {
+        let Some(of_link) = self.by_link.get_mut(&link) else {
+            return;
+        };
+        let gone = of_link.remove(&number);
+        if of_link.is_empty() {
+            self.by_link.remove(&link);
+        }
+        if let Some(place) = gone {
             self.take(place);
         }
     }
 
     /// Ends all watches of a connection.
     pub(super) fn forget(&mut self, link: LinkId) {
-        let of_link = |(_, watch): &(usize, &Watch)| watch.link == link;
-        let gone: Vec<_> = self
-            .all
-            .iter()
-            .filter(of_link)
-            .map(|(p, w)| (p, w.number))
-            .collect();
-        for (place, number) in gone {
-            self.places.remove(&(link, number));
+        for (_, place) in self.by_link.remove(&link).unwrap_or_default() {
             self.take(place);
         }
     }
 
     fn take(&mut self, place: usize) {
-        match self.all.remove(place).key {
-            Some(key) => {
-                if let Some(places) = self.by_key.get_mut(&key) {
-                    places.retain(|other| *other != place);
-                    if places.is_empty() {
-                        self.by_key.remove(&key);
-                    }
-                }
-            }
-            None => self.of_every_key.retain(|other| *other != place),
+        let Watch { key, at, .. } = self.all.remove(place);
+        let same = match &key {
+            Some(key) => self.by_key.get_mut(key),
+            None => Some(&mut self.of_every_key),
+        };
+        let Some(same) = same else { return };
+        same.swap_remove(at);
+        if let Some(moved) = same.get(at) {
+            self.all[*moved].at = at;
+        }
+        if let Some(key) = key.filter(|_| same.is_empty()) {
+            self.by_key.remove(&key);
         }
     }
 

@@ -79,7 +79,22 @@ impl CacheManager {
             }
             _ => {}
         }
-        let space = self.links.space(link, ask.space).ok_or(Refusal::Closed)?;
+        let tie = self.links.space(link, ask.space);
+        let tied = tie.and_then(|tie| self.spaces.tied(tie));
+        let space = tied.ok_or(Refusal::Closed)?;
+        let done = self.act_in(space, asker, ask, now);
+        self.spaces.note_end(space);
+        done
+    }
+
+    fn act_in(
+        &mut self,
+        space: usize,
+        asker: Asker,
+        ask: &Ask<'_>,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let Asker { link, number } = asker;
         match ask.op {
             Op::Get { key, probe } => self.get(asker, space, (key, probe), now),
             Op::Set {
@@ -157,7 +172,10 @@ impl CacheManager {
             }
             Op::Copy { watch } => self.watch(asker, space, watch, Of::Copies)?,
             Op::Unwatch { watch } => {
-                self.spaces[space].watches.remove(link, watch);
+                let watches = &mut self.spaces[space].watches;
+                let before = watches.len();
+                watches.remove(link, watch);
+                self.watches = self.watches - before + watches.len();
                 self.links.answer(link, number, Answer::Done);
             }
             Op::Stat => {
@@ -187,8 +205,7 @@ impl CacheManager {
         if name.is_empty() || name.len() > MOST_NAME_BYTES {
             return Err(Refusal::Name(name.len()));
         }
-        let found = self.spaces.iter().find(|(_, space)| *space.name == *name);
-        let place = match (found.map(|(place, _)| place), options) {
+        let place = match (self.spaces.named(name), options) {
             (Some(place), None) => place,
             (Some(place), Some((options, built_ms))) => {
                 self.reopen(place, options, built_ms)?;
@@ -203,7 +220,7 @@ impl CacheManager {
                 self.spaces.insert(space)
             }
         };
-        if self.links.tie(link, number, place) {
+        if self.links.tie(link, number, self.spaces.tie(place)) {
             Ok(())
         } else {
             Err(Refusal::Namespaces(MOST_SPACES))
@@ -233,16 +250,19 @@ impl CacheManager {
         self.kept.write_options(space, options)?;
         space.options = options.clone();
         space.built_ms = built_ms;
+        self.spaces.note_end(place);
         self.make_room(place, "");
         Ok(())
     }
 
     fn watch(&mut self, asker: Asker, space: usize, watch: u64, of: Of<'_>) -> Result<(), Refusal> {
-        let all: usize = self.spaces.iter().map(|(_, s)| s.watches.len()).sum();
-        if all >= MOST_WATCHES {
+        if self.watches >= MOST_WATCHES {
             return Err(Refusal::Watches(MOST_WATCHES));
         }
-        self.spaces[space].watches.add(asker.link, watch, of);
+        let watches = &mut self.spaces[space].watches;
+        let before = watches.len();
+        watches.add(asker.link, watch, of);
+        self.watches = self.watches - before + watches.len();
         self.links.answer(asker.link, asker.number, Answer::Done);
         Ok(())
     }
@@ -259,15 +279,23 @@ impl CacheManager {
             spaces,
             sequence,
             links,
+            watches,
             ..
         } = self;
-        for (_, space) in spaces.iter_mut() {
+        let mut granted = Vec::new();
+        for (place, space) in spaces.iter_mut() {
+            let before = space.watches.len();
             space.watches.forget(link);
+            *watches = *watches - before + space.watches.len();
             let mut number = || sequence.next();
             for (_, heir, lease) in space.leases.forget(link, &mut number, now) {
                 let answer = Answer::Lease { lease, stale: &[] };
                 links.answer(heir.link, heir.number, answer);
+                granted.push(place);
             }
+        }
+        for place in granted {
+            spaces.note_end(place);
         }
     }
 

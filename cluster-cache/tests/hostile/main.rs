@@ -1,0 +1,198 @@
+//! Clients that ask for too much, or keep to no rule: they are told so or lose their connection, the manager's memory stays within
+//! bounds, and another process reads on as before.
+//!
+//! In a release build it is also held against what it was before how long the reads of that process take:
+//! `cargo test --release -p cluster-cache --test hostile -- --nocapture --test-threads 1`.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod cast;
+mod raw;
+
+use std::time::Duration;
+
+use cast::{Cast, PATIENCE};
+use cluster_cache::{CacheError, CacheOptions, MOST_KEY_BYTES, Refusal};
+use futures_util::StreamExt;
+use futures_util::stream;
+use raw::{Answer, CHUNK, MORE, Raw, Refused};
+
+const MIB: u64 = 1 << 20;
+/// Windows of reads that are measured.
+const WINDOWS: usize = if cfg!(debug_assertions) { 3 } else { 15 };
+
+/// Does something again and again while the other process reads, and says what came of it.
+async fn measure(what: &str, cast: &mut Cast, mut again: impl AsyncFnMut()) {
+    let before = cast.read(WINDOWS).await;
+    let mut times = 0;
+    let meanwhile = {
+        let mut reads = std::pin::pin!(cast.read(WINDOWS));
+        loop {
+            times += 1;
+            // What is begun is done to its end: only then is it known what it is.
+            let (polled, ()) = tokio::join!(
+                async {
+                    tokio::time::timeout(Duration::ZERO, reads.as_mut())
+                        .await
+                        .ok()
+                },
+                again()
+            );
+            if let Some(p99) = polled {
+                break p99;
+            }
+        }
+    };
+    let ratio = meanwhile.as_secs_f64() / before.as_secs_f64();
+    let mib = cast.peak() / MIB;
+    println!(
+        "{what}, {times} times: p99 {before:?} before, {meanwhile:?} meanwhile ({ratio:.2}); peak {mib} MiB"
+    );
+    let after = cast.read(WINDOWS).await;
+    println!("{what}: p99 {after:?} after");
+}
+
+#[actix_rt::test]
+async fn oversized_keys_and_values() {
+    let mut cast = Cast::start().await;
+    let cache = cast.caches.cache("bad", CacheOptions::default()).unwrap();
+    let base = cast.peak();
+    let long = "k".repeat(MOST_KEY_BYTES + 1);
+    assert!(matches!(
+        cache.set(&long, &1).await,
+        Err(CacheError::Key { bytes, .. }) if bytes == long.len()
+    ));
+    let large = "v".repeat(9 << 20);
+    assert!(matches!(
+        cache.set("k", &large).await,
+        Err(CacheError::Value { allowed, .. }) if allowed == 8 << 20
+    ));
+    let socket = cast.socket().to_owned();
+    measure("oversized", &mut cast, async || {
+        // Who sends it all the same is refused, and goes on.
+        let mut raw = Raw::connect(&socket).await;
+        raw.ask(1, 1, &raw::open("bad")).await.unwrap();
+        assert_eq!(raw.answer().await, (1, Answer::Done));
+        raw.ask(2, 1, &raw::set(&long, 1)).await.unwrap();
+        assert_eq!(raw.answer().await, (2, Answer::Refused(Refused::Key)));
+        raw.ask(3, 1, &raw::set("k", 9 << 20)).await.unwrap();
+        assert_eq!(raw.answer().await, (3, Answer::Refused(Refused::Value)));
+        raw.ask(4, 1, &raw::get("k")).await.unwrap();
+        assert_eq!(raw.answer().await, (4, Answer::Other));
+        // What no message can be ends the connection.
+        let _ = raw.ask(5, 1, &raw::set("k", 17 << 20)).await;
+        assert!(raw.is_closed_within(PATIENCE).await);
+        for length in [CHUNK as u32 + 1, u32::MAX] {
+            let mut raw = Raw::connect(&socket).await;
+            let _ = raw.write(length, MORE, &[]).await;
+            assert!(raw.is_closed_within(PATIENCE).await);
+        }
+    })
+    .await;
+    let grown = cast.peak() - base;
+    assert!(grown < 80 * MIB, "{grown}");
+}
+
+#[actix_rt::test]
+async fn ten_thousand_namespaces() {
+    let mut cast = Cast::start().await;
+    let base = cast.peak();
+    // A client that keeps the rules is told by its own process.
+    let (mut used, mut refused) = (0, 0);
+    for n in 0..10_000 {
+        match cast.caches.cache(&format!("n{n}"), CacheOptions::default()) {
+            Ok(_) => used += 1,
+            Err(CacheError::Namespaces { most: 4096, .. }) => refused += 1,
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert_eq!((used, refused), (4096, 5904));
+    let socket = cast.socket().to_owned();
+    measure("namespaces", &mut cast, async || {
+        let mut raw = Raw::connect(&socket).await;
+        let all = (0..10_000_u32)
+            .flat_map(|n| raw::question(u64::from(n), n, &raw::open(&format!("n{n}"))));
+        raw.send(&all.collect::<Vec<_>>()).await.unwrap();
+        let (mut done, mut refused) = (0, 0);
+        for _ in 0..10_000 {
+            match raw.answer().await.1 {
+                Answer::Done => done += 1,
+                Answer::Refused(Refused::Namespaces) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        // One is the other process's.
+        assert_eq!((done, refused), (4095, 5905));
+    })
+    .await;
+    let grown = cast.peak() - base;
+    assert!(grown < 16 * MIB, "{grown}");
+}
+
+#[actix_rt::test]
+async fn a_client_that_never_reads() {
+    let mut cast = Cast::start().await;
+    let cache = cast.caches.cache("bad", CacheOptions::default()).unwrap();
+    cache.set("small", &1).await.unwrap();
+    cache.set("large", &"v".repeat(7 << 20)).await.unwrap();
+    let base = cast.peak();
+    let socket = cast.socket().to_owned();
+    let namespaces = (raw::NAMESPACES,);
+    let questions = [
+        raw::question(2, 1, &raw::get("small")),
+        raw::question(2, 1, &raw::get("large")),
+        raw::question(2, 1, &namespaces),
+    ];
+    for (what, one) in ["small", "large", "namespaces"].into_iter().zip(questions) {
+        let many = one.repeat(CHUNK / one.len());
+        measure(&format!("never reads {what}"), &mut cast, async || {
+            let mut raw = Raw::connect(&socket).await;
+            raw.ask(1, 1, &raw::open("bad")).await.unwrap();
+            while raw.send(&many).await.is_ok() {}
+            assert!(raw.is_closed_within(PATIENCE).await);
+        })
+        .await;
+    }
+    let grown = cast.peak() - base;
+    assert!(grown < 64 * MIB, "{grown}");
+}
+
+#[actix_rt::test]
+async fn a_hundred_thousand_watchers() {
+    let mut cast = Cast::start().await;
+    let base = cast.peak();
+    let cache = cast.caches.cache("bad", CacheOptions::default()).unwrap();
+    let cache = cache.with_wait(PATIENCE);
+    for keys in [100_000, 1] {
+        let what = format!("watchers of {keys} keys");
+        measure(&what, &mut cast, async || {
+            let watch = async |n: usize| cache.watch(&format!("{}", n % keys)).await;
+            let all: Vec<_> = stream::iter(0..100_000)
+                .map(watch)
+                .buffer_unordered(1000)
+                .collect()
+                .await;
+            let refused =
+                |e: &CacheError| matches!(e, CacheError::Refused(Refusal::Watches(65_536)));
+            let (watches, errors): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
+            assert_eq!(watches.len(), 65_536);
+            assert!(errors.into_iter().all(|e| refused(&e.unwrap_err())));
+            drop(watches);
+            assert_eq!(cache.stat().await.unwrap().watches, 0);
+        })
+        .await;
+    }
+    let socket = cast.socket().to_owned();
+    measure("watchers of one key, gone at once", &mut cast, async || {
+        let mut raw = Raw::connect(&socket).await;
+        let watch = |n| raw::question(n, 1, &raw::watch("k", n));
+        let mut all = raw::question(1, 1, &raw::open("bad"));
+        all.extend((0..65_536).flat_map(watch));
+        raw.send(&all).await.unwrap();
+        for _ in 0..65_537 {
+            assert_eq!(raw.answer().await.1, Answer::Done);
+        }
+    })
+    .await;
+    let grown = cast.peak() - base;
+    assert!(grown < 48 * MIB, "{grown}");
+}
