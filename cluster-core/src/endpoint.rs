@@ -18,14 +18,14 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::bridge::handshake::{self, HandshakeError, PATIENCE, pid_of};
-use crate::bridge::link::{self, Closed};
+use crate::bridge::link::{self, Bounds, Closed};
 use crate::bridge::outbox::{Outbox, Refusal};
 use crate::id::{Generation, ProcessId, Role};
 use crate::protocol::{Hello, PROTOCOL, Welcome};
 use crate::sys::SocketError;
 use crate::sys::socket;
 use crate::sys::stream::Stream;
-use crate::wire::codec::{self, LIMIT};
+use crate::wire::codec;
 use crate::wire::frame::{Header, Lane};
 
 /// What the messages of a service are sent as; the kinds below are the bridge's own.
@@ -35,8 +35,10 @@ const HEADER: Header = Header {
     lane: Lane::Data,
 };
 
-/// Bytes that wait for a peer and are no cause to hold anything back.
+/// Bytes that may wait for a client while it is heard: one that does not take its answers is not heard before it has.
 pub const CROWD: usize = 1024 * 1024;
+/// Messages of one client that a service hears in one turn: a client that asks much at once lets others ask in between.
+const TURN: usize = 64;
 
 /// A service's listening socket. Its file is removed when it is dropped.
 #[derive(Debug)]
@@ -129,7 +131,12 @@ impl Caller {
             you: ProcessId::Operator(0),
         };
         handshake::send(&stream, &welcome).await?;
-        Connection::new(stream, hello.pid, hello.build)
+        let bounds = Bounds {
+            turn: TURN,
+            crowd: CROWD,
+            ..Bounds::default()
+        };
+        Connection::new(stream, hello.pid, hello.build, bounds)
     }
 }
 
@@ -140,10 +147,16 @@ pub struct Connection {
     sender: Sender,
     pid: u32,
     build: String,
+    bounds: Bounds,
 }
 
 impl Connection {
-    fn new(stream: UnixStream, pid: u32, build: String) -> Result<Self, HandshakeError> {
+    fn new(
+        stream: UnixStream,
+        pid: u32,
+        build: String,
+        bounds: Bounds,
+    ) -> Result<Self, HandshakeError> {
         let stream = Arc::new(Stream::new(stream)?);
         let outbox = Arc::new(Outbox::new());
         outbox.open(Arc::clone(&stream));
@@ -152,6 +165,7 @@ impl Connection {
             sender: Sender(outbox),
             pid,
             build,
+            bounds,
         })
     }
 
@@ -171,7 +185,8 @@ impl Connection {
         };
         let connecting = timeout(PATIENCE, handshake::connect(path, &hello)).await;
         let (stream, welcome) = connecting.unwrap_or(Err(HandshakeError::Silent))?;
-        Connection::new(stream, welcome.pid, welcome.build)
+        let bounds = Bounds::default();
+        Connection::new(stream, welcome.pid, welcome.build, bounds)
     }
 
     /// The pid of the process at the other end.
@@ -195,31 +210,13 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Dropping it ends the connection.
-    pub async fn run(self, receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
-        self.run_within(usize::MAX, receive).await
-    }
-
-    /// The same, and nothing is read while more than [`CROWD`] bytes wait to be written: whoever asks has to take the answers.
-    /// For one of the two ends only: where both would wait for the other, neither would ever read again.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it ends the connection.
-    pub async fn serve(self, receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
-        self.run_within(CROWD, receive).await
-    }
-
-    async fn run_within(
-        self,
-        crowd: usize,
-        mut receive: impl FnMut(&[u8]) -> Result<(), Closed>,
-    ) -> Closed {
+    pub async fn run(self, mut receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
         let _end = End(self.sender.clone());
         let receive = |header: Header, body: &[u8]| match header {
             HEADER => receive(body),
             other => Err(Closed::Forbidden(other.kind)),
         };
-        link::run_within(LIMIT, crowd, &self.stream, &self.sender.0, receive).await
+        link::run_within(self.bounds, &self.stream, &self.sender.0, receive).await
     }
 }
 

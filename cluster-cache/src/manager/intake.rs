@@ -163,7 +163,7 @@ async fn serve(caller: cluster_core::endpoint::Caller, intake: Intake) {
         let (sender, pid) = (connection.sender(), connection.pid());
         intake.push(|_| Come::Opened { link, sender, pid });
         let heard = intake.clone();
-        let closed = connection.serve(move |asked| {
+        let closed = connection.run(move |asked| {
             heard.push(|bytes| {
                 let start = bytes.len();
                 bytes.extend_from_slice(asked);

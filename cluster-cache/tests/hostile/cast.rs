@@ -6,14 +6,15 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cluster_cache::{CacheOptions, Caches, Sharing, enable};
+use cluster_cache::{CacheError, CacheOptions, Caches, Sharing, enable};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const HOME: &str = "HOSTILE_HOME";
 const ROLE: &str = "HOSTILE_ROLE";
 /// Reads of one window, of which the slowest hundredth begins at its p99.
-const READS: usize = 2000;
+const READS: usize = if cfg!(debug_assertions) { 500 } else { 2000 };
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +37,7 @@ fn a_process_of_the_test() {
     actix_rt::System::new().block_on(async move {
         match std::env::var(ROLE).as_deref() {
             Ok("serves") => serve(&home).await,
+            Ok("opens") => open(&home),
             _ => behave(&home).await,
         }
     });
@@ -46,6 +48,20 @@ async fn serve(home: &Path) {
     let _caches = enable(sharing).unwrap();
     say(&Said::Ready);
     std::future::pending::<()>().await;
+}
+
+/// Opens ten thousand namespaces, and says so.
+fn open(home: &Path) {
+    let (caches, mut opened, mut refused) = (caches(home), 0, 0);
+    for n in 0..10_000 {
+        match caches.cache(&format!("n{n}"), CacheOptions::default()) {
+            Ok(_) => opened += 1,
+            Err(CacheError::Namespaces { most: 4096, .. }) => refused += 1,
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert_eq!((opened, refused), (4096, 5904));
+    say(&Said::Ready);
 }
 
 /// Reads one value after the other, for as many windows as each line says.
@@ -125,7 +141,7 @@ pub(crate) struct Cast {
     serves: Process,
     behaves: Process,
     pub(crate) caches: Caches,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Cast {
@@ -137,8 +153,13 @@ impl Cast {
             serves,
             behaves,
             caches: caches(home.path()),
-            _home: home,
+            home,
         }
+    }
+
+    /// Has a process open more namespaces than it may, and be told so.
+    pub(crate) async fn opens(&self) {
+        Process::start(self.home.path(), "opens").await;
     }
 
     pub(crate) fn socket(&self) -> &Path {
@@ -154,13 +175,27 @@ impl Cast {
         kib.unwrap() * 1024
     }
 
-    /// The other process reads meanwhile; gives back the median of its windows' p99.
-    pub(crate) async fn read(&mut self, windows: usize) -> Duration {
+    /// Has the other process read, for so many windows.
+    pub(crate) fn begin_reading(&mut self, windows: usize) {
         writeln!(self.behaves.orders, "{windows}").unwrap();
-        let Some(Said::Read(mut windows)) = self.behaves.said.recv().await else {
-            panic!("the process that behaves well is gone");
-        };
-        windows.sort();
-        windows[windows.len() / 2]
+    }
+
+    /// The p99 of each window, once all are read.
+    pub(crate) fn has_read(&mut self) -> Option<Vec<Duration>> {
+        match self.behaves.said.try_recv() {
+            Ok(Said::Read(windows)) => Some(windows),
+            Ok(Said::Ready) => panic!("a process was started"),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => panic!("the process that behaves well is gone"),
+        }
+    }
+
+    /// Has it read, and waits for it.
+    pub(crate) async fn read(&mut self, windows: usize) -> Vec<Duration> {
+        self.begin_reading(windows);
+        match self.behaves.said.recv().await {
+            Some(Said::Read(windows)) => windows,
+            said => panic!("{said:?}"),
+        }
     }
 }

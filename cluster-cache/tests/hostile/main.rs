@@ -1,13 +1,17 @@
 //! Clients that ask for too much, or keep to no rule: they are told so or lose their connection, the manager's memory stays within
 //! bounds, and another process reads on as before.
 //!
-//! In a release build it is also held against what it was before how long the reads of that process take:
-//! `cargo test --release -p cluster-cache --test hostile -- --nocapture --test-threads 1`.
+//! How long the reads of that process take is printed; held to a bound it is only where somebody says so, as it means nothing
+//! on a machine on which others are at work:
+//! `HOSTILE_P99=2 cargo test --release -p cluster-cache --test hostile -- --nocapture --test-threads 1`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cast;
 mod raw;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use cast::{Cast, PATIENCE};
@@ -17,38 +21,68 @@ use futures_util::stream;
 use raw::{Answer, CHUNK, MORE, Raw, Refused};
 
 const MIB: u64 = 1 << 20;
-/// Windows of reads that are measured.
-const WINDOWS: usize = if cfg!(debug_assertions) { 3 } else { 15 };
+/// How often reads are measured, before and meanwhile in turn; of all windows the median counts.
+const ROUNDS: usize = if cfg!(debug_assertions) { 1 } else { 3 };
+const WINDOWS: usize = if cfg!(debug_assertions) { 1 } else { 7 };
 
-/// Does something again and again while the other process reads, and says what came of it.
-async fn measure(what: &str, cast: &mut Cast, mut again: impl AsyncFnMut()) {
-    let before = cast.read(WINDOWS).await;
-    let mut times = 0;
-    let meanwhile = {
-        let mut reads = std::pin::pin!(cast.read(WINDOWS));
-        loop {
-            times += 1;
-            // What is begun is done to its end: only then is it known what it is.
-            let (polled, ()) = tokio::join!(
-                async {
-                    tokio::time::timeout(Duration::ZERO, reads.as_mut())
-                        .await
-                        .ok()
-                },
-                again()
-            );
-            if let Some(p99) = polled {
-                break p99;
+/// Keeps a core busy until it is dropped: what is done to the cache is held against this, as the cache is not to answer for it
+/// that a process computes beside it.
+struct Computes(Arc<AtomicBool>);
+
+impl Computes {
+    fn start() -> Self {
+        let computes = Arc::new(AtomicBool::new(true));
+        let goes_on = Arc::clone(&computes);
+        thread::spawn(move || {
+            while goes_on.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
             }
-        }
-    };
-    let ratio = meanwhile.as_secs_f64() / before.as_secs_f64();
-    let mib = cast.peak() / MIB;
-    println!(
-        "{what}, {times} times: p99 {before:?} before, {meanwhile:?} meanwhile ({ratio:.2}); peak {mib} MiB"
+        });
+        Computes(computes)
+    }
+}
+
+impl Drop for Computes {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Does something again and again while the other process reads, and says how long its reads take.
+async fn measure(what: &str, cast: &mut Cast, mut again: impl AsyncFnMut()) {
+    let quiet = median(cast.read(WINDOWS).await);
+    let (mut before, mut meanwhile, mut times) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let computes = Computes::start();
+        before.extend(cast.read(WINDOWS).await);
+        drop(computes);
+        cast.begin_reading(WINDOWS);
+        let read = loop {
+            times += 1;
+            again().await;
+            if let Some(read) = cast.has_read() {
+                break read;
+            }
+        };
+        meanwhile.extend(read);
+    }
+    let (before, meanwhile) = (median(before), median(meanwhile));
+    let (ratio, mib) = (
+        meanwhile.as_secs_f64() / before.as_secs_f64(),
+        cast.peak() / MIB,
     );
-    let after = cast.read(WINDOWS).await;
-    println!("{what}: p99 {after:?} after");
+    println!(
+        "{what}, {times} times: p99 {quiet:?} alone, {before:?} beside a process that computes, {meanwhile:?} meanwhile \
+         ({ratio:.2}); {mib} MiB at most"
+    );
+    if let Ok(most) = std::env::var("HOSTILE_P99") {
+        assert!(ratio <= most.parse().unwrap(), "{what}: {ratio:.2}");
+    }
 }
 
 #[actix_rt::test]
@@ -96,16 +130,8 @@ async fn oversized_keys_and_values() {
 async fn ten_thousand_namespaces() {
     let mut cast = Cast::start().await;
     let base = cast.peak();
-    // A client that keeps the rules is told by its own process.
-    let (mut used, mut refused) = (0, 0);
-    for n in 0..10_000 {
-        match cast.caches.cache(&format!("n{n}"), CacheOptions::default()) {
-            Ok(_) => used += 1,
-            Err(CacheError::Namespaces { most: 4096, .. }) => refused += 1,
-            Err(e) => panic!("{e}"),
-        }
-    }
-    assert_eq!((used, refused), (4096, 5904));
+    // Who keeps the rules is told by its own process: one of its own, as the bound is for all that a process uses.
+    cast.opens().await;
     let socket = cast.socket().to_owned();
     measure("namespaces", &mut cast, async || {
         let mut raw = Raw::connect(&socket).await;
@@ -142,16 +168,18 @@ async fn a_client_that_never_reads() {
         raw::question(2, 1, &raw::get("large")),
         raw::question(2, 1, &namespaces),
     ];
-    for (what, one) in ["small", "large", "namespaces"].into_iter().zip(questions) {
+    let never_read = async |one: &[u8]| {
         let many = one.repeat(CHUNK / one.len());
-        measure(&format!("never reads {what}"), &mut cast, async || {
-            let mut raw = Raw::connect(&socket).await;
-            raw.ask(1, 1, &raw::open("bad")).await.unwrap();
-            while raw.send(&many).await.is_ok() {}
-            assert!(raw.is_closed_within(PATIENCE).await);
-        })
-        .await;
+        let mut raw = Raw::connect(&socket).await;
+        raw.ask(1, 1, &raw::open("bad")).await.unwrap();
+        while raw.send(&many).await.is_ok() {}
+        assert!(raw.is_closed_within(PATIENCE).await);
+    };
+    for one in &questions {
+        never_read(one).await;
     }
+    let what = "a client that never reads";
+    measure(what, &mut cast, async || never_read(&questions[0]).await).await;
     let grown = cast.peak() - base;
     assert!(grown < 64 * MIB, "{grown}");
 }

@@ -60,26 +60,45 @@ pub(crate) async fn run(
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
-    run_within(LIMIT, usize::MAX, stream, outbox, receive).await
+    run_within(Bounds::default(), stream, outbox, receive).await
 }
 
-/// The same with a peer that may send messages of so many bytes only, and that nothing is read from while more than `crowd` bytes
-/// wait for it.
+/// What a peer may send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Bytes of a message.
+    pub(crate) bytes: usize,
+    /// Frames that are heard in one turn: other links have theirs before the next.
+    pub(crate) turn: usize,
+    /// Bytes that may wait for the peer while it is heard: with more it has to read first.
+    pub(crate) crowd: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            bytes: LIMIT,
+            turn: usize::MAX,
+            crowd: usize::MAX,
+        }
+    }
+}
+
+/// The same with a peer that may send only so much.
 pub(crate) async fn run_within(
-    limit: usize,
-    crowd: usize,
+    bounds: Bounds,
     stream: &Arc<Stream>,
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
     let room = async || {
-        if outbox.waiting() > crowd {
-            outbox.drained_to(crowd).await;
+        if outbox.waiting() > bounds.crowd {
+            outbox.drained_to(bounds.crowd).await;
         }
     };
     tokio::select! {
         biased;
-        closed = read_all(stream, limit, room, receive) => closed,
+        closed = read_all(stream, bounds, room, receive) => closed,
         error = outbox.write_all(stream) => match error.kind() {
             io::ErrorKind::ConnectionAborted => Closed::Here,
             io::ErrorKind::BrokenPipe => Closed::Eof,
@@ -90,13 +109,13 @@ pub(crate) async fn run_within(
 
 async fn read_all(
     stream: &Stream,
-    limit: usize,
+    bounds: Bounds,
     room: impl AsyncFn(),
     mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
     let mut buffer = vec![0; SMALL];
     let mut filled = 0;
-    let mut assembler = Assembler::new(limit);
+    let mut assembler = Assembler::new(bounds.bytes);
     let mut vigil = Vigil::default();
     loop {
         room().await;
@@ -111,8 +130,12 @@ async fn read_all(
             Err(e) => return Closed::Io(e),
         }
         let more = filled == buffer.len();
-        let mut start = 0;
+        let (mut start, mut heard) = (0, 0);
         loop {
+            if heard >= bounds.turn && start < filled {
+                heard = 0;
+                tokio::task::yield_now().await;
+            }
             match frame::cut(&buffer[start..filled]) {
                 Err(e) => return Closed::Frame(e),
                 Ok(None) => break,
@@ -123,6 +146,7 @@ async fn read_all(
                         Ok(_) => {}
                     }
                     start += used;
+                    heard += 1;
                 }
             }
         }

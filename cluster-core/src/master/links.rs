@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::operators;
 use super::proxy::{Linked, Reported, Unlinked, WorkerProxy};
 use crate::bridge::handshake;
-use crate::bridge::link::{self, Closed};
+use crate::bridge::link::{self, Bounds, Closed};
 use crate::bridge::listener::Arrival;
 use crate::bridge::outbox::Outbox;
 use crate::emitter::hub::Hub;
@@ -165,7 +165,11 @@ async fn run_operator(process: ProcessId, pid: u32, stream: UnixStream, cluster:
         operators::carry_out(operate, process, &cluster, &outbox, &places);
         Ok(())
     };
-    let closed = link::run_within(OPERATION_LIMIT, usize::MAX, &stream, &outbox, receive).await;
+    let bounds = Bounds {
+        bytes: OPERATION_LIMIT,
+        ..Bounds::default()
+    };
+    let closed = link::run_within(bounds, &stream, &outbox, receive).await;
     ended(process, pid, &closed);
     outbox.close();
 }
