@@ -19,8 +19,11 @@ use cluster_cache::{CacheError, CacheOptions, MOST_KEY_BYTES, Refusal};
 use futures_util::StreamExt;
 use futures_util::stream;
 use raw::{Answer, CHUNK, MORE, Raw, Refused};
+use tokio::time::timeout;
 
 const MIB: u64 = 1 << 20;
+/// A client whose questions are not taken for so long is not heard.
+const STALL: Duration = Duration::from_millis(100);
 /// How often reads are measured, before and meanwhile in turn; of all windows the median counts.
 const ROUNDS: usize = if cfg!(debug_assertions) { 1 } else { 3 };
 const WINDOWS: usize = if cfg!(debug_assertions) { 1 } else { 7 };
@@ -172,14 +175,30 @@ async fn a_client_that_never_reads() {
         let many = one.repeat(CHUNK / one.len());
         let mut raw = Raw::connect(&socket).await;
         raw.ask(1, 1, &raw::open("bad")).await.unwrap();
-        while raw.send(&many).await.is_ok() {}
-        assert!(raw.is_closed_within(PATIENCE).await);
+        // Until it is heard no more.
+        while let Ok(sent) = timeout(STALL, raw.send(&many)).await {
+            sent.unwrap();
+        }
+        raw
     };
+    let mut deaf = Vec::new();
     for one in &questions {
-        never_read(one).await;
+        deaf.push(never_read(one).await);
     }
+    // What it is told unasked is no reason to wait for it.
+    let mut watches = Raw::connect(&socket).await;
+    watches.ask(1, 1, &raw::open("bad")).await.unwrap();
+    watches.ask(2, 1, &raw::watch("large", 2)).await.unwrap();
+    for _ in 0..3 {
+        cache.set("large", &"w".repeat(7 << 20)).await.unwrap();
+    }
+    assert!(watches.is_closed_within(PATIENCE).await);
     let what = "a client that never reads";
-    measure(what, &mut cast, async || never_read(&questions[0]).await).await;
+    measure(what, &mut cast, async || {
+        drop(never_read(&questions[0]).await)
+    })
+    .await;
+    drop(deaf);
     let grown = cast.peak() - base;
     assert!(grown < 64 * MIB, "{grown}");
 }
@@ -212,12 +231,16 @@ async fn a_hundred_thousand_watchers() {
     let socket = cast.socket().to_owned();
     measure("watchers of one key, gone at once", &mut cast, async || {
         let mut raw = Raw::connect(&socket).await;
-        let watch = |n| raw::question(n, 1, &raw::watch("k", n));
-        let mut all = raw::question(1, 1, &raw::open("bad"));
-        all.extend((0..65_536).flat_map(watch));
-        raw.send(&all).await.unwrap();
-        for _ in 0..65_537 {
-            assert_eq!(raw.answer().await.1, Answer::Done);
+        raw.ask(0, 1, &raw::open("bad")).await.unwrap();
+        assert_eq!(raw.answer().await.1, Answer::Done);
+        // Read in between: who does not is heard no more.
+        let mut all = (1..=65_536).map(|n| raw::question(n, 1, &raw::watch("k", n)));
+        for _ in 0..16 {
+            let some: Vec<_> = all.by_ref().take(4096).flatten().collect();
+            raw.send(&some).await.unwrap();
+            for _ in 0..4096 {
+                assert_eq!(raw.answer().await.1, Answer::Done);
+            }
         }
     })
     .await;

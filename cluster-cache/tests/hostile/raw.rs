@@ -27,7 +27,8 @@ pub(crate) const SET: u32 = 2;
 pub(crate) const WATCH: u32 = 10;
 pub(crate) const NAMESPACES: u32 = 15;
 
-/// How an answer begins: with what it is, the question's number, the place of the answer, and that of a refusal.
+/// How an answer begins: with what it is, the question's number, the last change before it, the place of the answer, and that of
+/// a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
@@ -97,12 +98,12 @@ impl Raw {
         let body = self.receive().await.unwrap();
         let (told, number) = endpoint::read_head::<(u32, u64)>(&body).unwrap();
         assert_eq!(told, 0, "an answer");
-        let (_, _, answer) = endpoint::read_head::<(u32, u64, u32)>(&body).unwrap();
+        let (_, _, _, answer) = endpoint::read_head::<(u32, u64, u64, u32)>(&body).unwrap();
         let answer = match answer {
             0 => Answer::Done,
             12 => {
-                let head = endpoint::read_head::<(u32, u64, u32, u32)>(&body);
-                Answer::Refused(match head.unwrap().3 {
+                let head = endpoint::read_head::<(u32, u64, u64, u32, u32)>(&body);
+                Answer::Refused(match head.unwrap().4 {
                     0 => Refused::Key,
                     1 => Refused::Value,
                     3 => Refused::Namespaces,
@@ -161,7 +162,8 @@ pub(crate) fn open(name: &str) -> impl Serialize {
         None::<u64>,
         8_u64 << 20,
     );
-    (OPEN, name.to_owned(), Some(options))
+    let built_ms = 0_u64;
+    (OPEN, name.to_owned(), Some(options), built_ms)
 }
 
 pub(crate) fn get(key: &str) -> impl Serialize {
