@@ -38,6 +38,10 @@ enum StepError {
     Failed(std::process::ExitStatus),
 }
 
+/// What cargo is told so that a test binary that hangs fails after a quarter of an hour, by `timeout` of the coreutils, and
+/// the others run: the longest takes a third of that.
+const LIMITED: &str = "target.'cfg(unix)'.runner = ['timeout', '--kill-after=10', '900']";
+
 /// A step that is over.
 struct Done {
     name: &'static str,
@@ -142,7 +146,7 @@ fn status(command: &mut Command) -> Result<(), StepError> {
 /// Runs the tests, passing their output through while adding up the results in it.
 fn tests(filter: &[String], totals: &mut Totals) -> Result<(), StepError> {
     let mut command = workspace::cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]);
+    command.args(["test", "--workspace", "--no-fail-fast", "--config", LIMITED]);
     if !filter.is_empty() {
         command.arg("--").args(filter);
     }
