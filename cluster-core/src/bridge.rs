@@ -11,3 +11,5 @@ pub(crate) mod outbox;
 pub(crate) mod pending;
 pub(crate) mod uplink;
 mod vigil;
+
+pub(crate) use vigil::stay_awake;

@@ -1,10 +1,12 @@
 //! The entry: finds the role of this process and plays it.
 
 use std::process::{ExitCode, Termination};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use crate::bridge;
 use crate::health::policy::Decay;
 use crate::health::vitals::Vitals;
 use crate::id::{ProcessId, Role};
@@ -144,6 +146,7 @@ impl Launch {
         let me = boot.as_ref().map_or(ProcessId::Master, |boot| boot.process);
         let options = boot.as_ref().map_or(&self.options, |boot| &boot.options);
         log::init(me, options);
+        bridge::stay_awake(Duration::from_micros(options.spin.into()));
         panics::end_the_process(self.is_request);
         if let Err(e) = stacks::write_when_asked() {
             warn!(error = %e, "should this process hang, its stacks cannot be shown");

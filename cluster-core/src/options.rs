@@ -68,6 +68,9 @@ pub struct Options {
     pub workers: u32,
     /// HTTP threads of each worker, 1 to 64. Default: 1.
     pub threads: u32,
+    /// Microseconds that a thread stays awake for the next message of a busy link before it falls asleep, 0 to 10000; 0: it never
+    /// does. Default: 100.
+    pub spin: u32,
     /// Where sockets and the lock live. Default: derived from the user and the cluster's name.
     pub runtime_dir: Option<PathBuf>,
     /// The loopback port on which a worker is warmed up; 0, the default, takes any free one.
@@ -209,6 +212,7 @@ impl Options {
             mon_host: unset,
             workers: 0,
             threads: 0,
+            spin: 0,
             runtime_dir: None,
             warm_up_port: 0,
             warm_up_timeout: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::outbox::Outbox;
-use super::vigil::{REACH, Vigil};
+use super::vigil::Vigil;
 use crate::sys::stream::Stream;
 use crate::wire::codec::{CodecError, LIMIT};
 use crate::wire::frame::{self, Assembler, FrameError, Header};
@@ -162,9 +162,12 @@ async fn read_all(
 
 /// Waits until there is something to read: awake, where it is likely to come at once.
 async fn something_has_come(stream: &Stream, vigil: &mut Vigil) -> io::Result<()> {
+    let Some(reach) = vigil.reach() else {
+        return stream.readable().await;
+    };
     let began = Instant::now();
     if vigil.is_kept() {
-        while !stream.is_readable() && began.elapsed() < REACH {
+        while !stream.is_readable() && began.elapsed() < reach {
             // The thread does its other work, and looks at its sockets without falling asleep.
             tokio::task::yield_now().await;
         }

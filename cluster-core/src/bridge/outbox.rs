@@ -71,7 +71,9 @@ struct State {
     data_bytes: usize,
     /// Frames appended since the last write; while away, frames held.
     frames: u32,
-    /// The socket is full: only the link's task writes, once it can.
+    /// Bytes appended since it was last tried to write.
+    untried: usize,
+    /// The socket is full: the link's task writes as soon as it can.
     blocked: bool,
     /// Somebody waits for the queue to shrink.
     watched: bool,
@@ -104,6 +106,7 @@ impl Outbox {
                 spare: Vec::new(),
                 data_bytes: 0,
                 frames: 0,
+                untried: 0,
                 blocked: false,
                 watched: false,
                 held: false,
@@ -166,16 +169,18 @@ impl Outbox {
             Lane::Data => state.append_data(header, write)?,
         }
         state.frames += 1;
-        if state.blocked || state.held || !matches!(state.phase, Phase::Open(_)) {
+        if state.held || !matches!(state.phase, Phase::Open(_)) {
             return Ok(());
         }
-        let full = state.frames >= BATCH || state.data_bytes >= BATCH_BYTES;
-        if full || this_thread() != self.home {
-            if self.write(&mut state).is_err() || state.blocked {
+        // Also a full socket is tried again now and then: the link's task may be kept from it by whoever appends without a pause.
+        let full = state.untried >= BATCH_BYTES || (!state.blocked && state.frames >= BATCH);
+        if full || (!state.blocked && this_thread() != self.home) {
+            let known = state.blocked;
+            if self.write(&mut state).is_err() || (state.blocked && !known) {
                 drop(state);
                 self.wake.notify_one();
             }
-        } else if state.frames == 1 {
+        } else if state.frames == 1 && !state.blocked {
             drop(state);
             self.wake.notify_one();
         }
@@ -240,7 +245,6 @@ impl Outbox {
                 if matches!(state.phase, Phase::Closed) {
                     return io::ErrorKind::ConnectionAborted.into();
                 }
-                state.blocked = false;
                 if let Err(e) = self.write(&mut state) {
                     return e;
                 }
@@ -268,6 +272,7 @@ impl State {
         self.spare.clear();
         self.data_bytes = 0;
         self.frames = 0;
+        self.untried = 0;
         self.blocked = false;
     }
 
@@ -338,6 +343,7 @@ impl State {
             return Err(Refusal::TooLarge(length));
         }
         self.data_bytes += length;
+        self.untried += length;
         if tail.bytes.len() > 2 * (CHUNK + HEADER) {
             self.split_tail();
         }
@@ -375,6 +381,8 @@ impl State {
             return Ok(());
         }
         let stream = Arc::clone(stream);
+        self.blocked = false;
+        self.untried = 0;
         loop {
             let begun = self.data.front().is_some_and(|s| s.written > 0);
             let control = !begun && self.control.written < self.control.bytes.len();
@@ -462,5 +470,32 @@ mod tests {
         let (ended, ()) = tokio::join!(outbox.write_all(&stream), refuse);
         assert_eq!(ended.kind(), io::ErrorKind::ConnectionAborted);
         drop(there);
+    }
+
+    #[tokio::test]
+    async fn who_appends_without_a_pause_does_not_keep_a_peer_waiting_that_reads() {
+        let (here, there) = tokio::net::UnixStream::pair().unwrap();
+        let outbox = Outbox::new();
+        outbox.open(Arc::new(Stream::new(here).unwrap()));
+        let fill = |out: &mut Vec<u8>| {
+            out.resize(out.len() + 1000, 0);
+            Ok(())
+        };
+        while !outbox.state.lock().blocked {
+            outbox.push(EventHead::HEADER, fill).unwrap();
+        }
+        let waiting = outbox.waiting();
+        let mut bytes = vec![0; 1 << 20];
+        there.readable().await.unwrap();
+        assert!(there.try_read(&mut bytes).unwrap() > 0);
+        // The link's task, which there is none of here, has no turn meanwhile.
+        for _ in 0..=BATCH_BYTES / 1000 {
+            outbox.push(EventHead::HEADER, fill).unwrap();
+        }
+        assert!(
+            outbox.waiting() < waiting,
+            "{} of {waiting}",
+            outbox.waiting()
+        );
     }
 }

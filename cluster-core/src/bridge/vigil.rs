@@ -1,15 +1,23 @@
-//! Whether a link stays awake for what is about to come. Pure: times come from outside.
+//! Whether a link stays awake for what is about to come. Pure but for the one setting: times come from outside.
 //!
 //! To be woken costs a process 35 to 40 µs, more than all else that a short message takes. Where messages have lately followed each
-//! other within that, the link's task does not let its thread fall asleep for up to [`REACH`], but looks again after each turn
+//! other within that, the link's task does not let its thread fall asleep for up to its reach (`--spin`), but looks again after each turn
 //! of the thread's other work. Where nothing comes within it, as where the other side is slow or has no core to run on,
 //! the link needs twice as many quick messages before it stays awake again: what is wasted is bounded, and a link that is
 //! mostly idle never stays awake at all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long a link stays awake at most for one message.
-pub(super) const REACH: Duration = Duration::from_micros(100);
+/// How long the links of this process stay awake at most for one message, in microseconds.
+static REACH: AtomicU64 = AtomicU64::new(100);
+
+/// Sets how long the links of this process that begin from now on stay awake at most for one message; for no time: never.
+pub(crate) fn stay_awake(most: Duration) {
+    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    REACH.store(micros, Ordering::Relaxed);
+}
+
 /// Quick messages in a row after which a link stays awake, at first.
 const LEAST: u32 = 16;
 /// The same where it has often been in vain.
@@ -18,6 +26,7 @@ const MOST: u32 = 1 << 16;
 /// What the last waits of a link say about the next one.
 #[derive(Debug)]
 pub(super) struct Vigil {
+    reach: Duration,
     /// Messages in a row that came within reach.
     quick: u32,
     /// How many of them it takes.
@@ -27,6 +36,7 @@ pub(super) struct Vigil {
 impl Default for Vigil {
     fn default() -> Self {
         Vigil {
+            reach: Duration::from_micros(REACH.load(Ordering::Relaxed)),
             quick: 0,
             needed: LEAST,
         }
@@ -34,6 +44,11 @@ impl Default for Vigil {
 }
 
 impl Vigil {
+    /// How long it stays awake at most; nothing where it never does.
+    pub(super) fn reach(&self) -> Option<Duration> {
+        (!self.reach.is_zero()).then_some(self.reach)
+    }
+
     /// Whether it is worth staying awake now.
     pub(super) fn is_kept(&self) -> bool {
         self.quick >= self.needed
@@ -41,7 +56,7 @@ impl Vigil {
 
     /// A message has come, so long after the wait for it began.
     pub(super) fn waited(&mut self, time: Duration) {
-        if time <= REACH {
+        if time <= self.reach {
             self.quick = self.quick.saturating_add(1);
             // It has paid for as long as it took to begin it: an earlier failure counts less.
             if self.quick >= self.needed.saturating_mul(4) {

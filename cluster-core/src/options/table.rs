@@ -102,6 +102,8 @@ pub(super) static KEYS: &[Key] = &[
         "Worker processes"),
     key!(PROCESSES, "threads", Is("1"), One { at: at!(threads), rule: Number { placeholder: "N", min: 1, max: 64 } },
         "HTTP threads of each worker"),
+    key!(PROCESSES, "spin", Is("100"), One { at: at!(spin), rule: Number { placeholder: "MICROSECONDS", min: 0, max: 10_000 } },
+        "How long a thread stays awake for the next message of a busy link between processes; 0: never"),
     key!(PROCESSES, "max-requests", Means("however many"),
         Maybe { at: at!(max_requests), rule: Number { placeholder: "N", min: 1, max: 1_000_000_000_000_000 } },
         "Replace a worker that has answered so many requests"),

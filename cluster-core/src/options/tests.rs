@@ -66,6 +66,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("name", &["shop-1"]),
     ("workers", &["511"]),
     ("threads", &["7"]),
+    ("spin", &["50"]),
     ("max-requests", &["1000000"]),
     ("max-memory", &["512MiB"]),
     ("warm-up-port", &["9002"]),

@@ -54,6 +54,22 @@ const WORKS: [Work; 4] = [
     },
 ];
 
+/// Apart from the others, as the reference does nothing of the kind.
+const AWAKE: Work = Work {
+    name: "ask",
+    title: "ask, one at a time, links staying awake: p50",
+    unit: "µs",
+    better: Better::Lower,
+    bar: None,
+};
+
+/// Whether threads stay awake for the next message of a busy link.
+#[derive(Clone, Copy)]
+pub(super) enum Spin {
+    AsUsual,
+    Never,
+}
+
 /// What a server says of a run.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ran {
@@ -73,12 +89,16 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
     let load = super::load_average();
     build()?;
-    let ours = cluster(plan, 1)?;
+    // The reference falls asleep whenever it waits, and so does this.
+    let ours = cluster(plan, 1, Spin::Never)?;
     let reference = by_hand(plan)?;
     let mut rows = Vec::new();
     for work in &WORKS {
         rows.extend(in_turn(plan, &ours, &reference, work)?);
     }
+    let awake = cluster(plan, 1, Spin::AsUsual)?;
+    rows.extend(in_turn(plan, &awake, &reference, &AWAKE)?);
+    drop(awake);
     rows.extend(handlers(plan, &ours, &reference)?);
     let note = format!(
         "a worker and its master against the same values framed by hand between two processes; payloads of 128 bytes; medians of {} rounds of {} s{}",
@@ -201,13 +221,16 @@ pub(super) fn build() -> Result<(), BenchError> {
     }
 }
 
-pub(super) fn cluster(plan: &Plan, workers: usize) -> Result<Server, BenchError> {
+pub(super) fn cluster(plan: &Plan, workers: usize, spin: Spin) -> Result<Server, BenchError> {
     let (port, monitor) = (free_port()?, free_port()?);
-    let name = format!("bench-bridge-{}", std::process::id());
+    let name = format!("bench-bridge-{}-{port}", std::process::id());
     let line = format!(
         "--name {name} --host 127.0.0.1 --port {port} --mon-host 127.0.0.1 --mon-port {monitor} --workers {workers} --threads 1 --log stderr"
     );
-    let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let mut arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    if matches!(spin, Spin::Never) {
+        arguments.extend(["--spin".to_owned(), "0".to_owned()]);
+    }
     let program = plan.target.join("release").join("bench-bridge");
     Server::start(plan, "bench-bridge", &program, &arguments, port)
 }

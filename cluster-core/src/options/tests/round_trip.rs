@@ -52,7 +52,7 @@ fn options() -> impl Strategy<Value = Options> {
                 options.warm_up_port,
                 options.debug,
             ) = addresses.1;
-            (options.name, options.workers, options.threads) = processes.0;
+            (options.name, options.workers, options.threads, options.spin) = processes.0;
             (options.runtime_dir, options.pids, options.log, options.gc) = processes.1;
             (
                 options.max_age,
@@ -88,11 +88,16 @@ fn addresses() -> impl Strategy<Value = (Places, Ports)> {
     ((hosts(), any::<IpAddr>(), tls, any::<bool>()), ports)
 }
 
-type Counts = (String, u32, u32);
+type Counts = (String, u32, u32, u32);
 type Files = (Option<PathBuf>, Option<PathBuf>, LogTarget, GcOptions);
 
 fn processes() -> impl Strategy<Value = (Counts, Files)> {
-    let counts = ("[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", 1_u32..=512, 1_u32..=64);
+    let counts = (
+        "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}",
+        1_u32..=512,
+        1_u32..=64,
+        0_u32..=10_000,
+    );
     let log = prop::sample::select(vec![LogTarget::Stderr, LogTarget::Files]);
     let gc = any::<(bool, bool)>().prop_map(|(monitor, explicit)| GcOptions { monitor, explicit });
     (counts, (option::of(path()), option::of(path()), log, gc))
