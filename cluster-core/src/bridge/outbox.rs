@@ -492,10 +492,7 @@ mod tests {
         for _ in 0..=BATCH_BYTES / 1000 {
             outbox.push(EventHead::HEADER, fill).unwrap();
         }
-        assert!(
-            outbox.waiting() < waiting,
-            "{} of {waiting}",
-            outbox.waiting()
-        );
+        let left = outbox.waiting();
+        assert!(left < waiting, "{left} of {waiting}");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long the links of this process stay awake at most for one message, in microseconds.
-static REACH: AtomicU64 = AtomicU64::new(100);
+static REACH: AtomicU64 = AtomicU64::new(0);
 
 /// Sets how long the links of this process that begin from now on stay awake at most for one message; for no time: never.
 pub(crate) fn stay_awake(most: Duration) {
@@ -35,15 +35,19 @@ pub(super) struct Vigil {
 
 impl Default for Vigil {
     fn default() -> Self {
-        Vigil {
-            reach: Duration::from_micros(REACH.load(Ordering::Relaxed)),
-            quick: 0,
-            needed: LEAST,
-        }
+        Vigil::new(Duration::from_micros(REACH.load(Ordering::Relaxed)))
     }
 }
 
 impl Vigil {
+    fn new(reach: Duration) -> Self {
+        Vigil {
+            reach,
+            quick: 0,
+            needed: LEAST,
+        }
+    }
+
     /// How long it stays awake at most; nothing where it never does.
     pub(super) fn reach(&self) -> Option<Duration> {
         (!self.reach.is_zero()).then_some(self.reach)
@@ -75,12 +79,13 @@ impl Vigil {
 mod tests {
     use super::*;
 
+    const REACHED: Duration = Duration::from_micros(100);
     const QUICK: Duration = Duration::from_micros(5);
     const SLOW: Duration = Duration::from_millis(1);
 
     #[test]
     fn a_link_whose_messages_come_slowly_never_stays_awake() {
-        let mut vigil = Vigil::default();
+        let mut vigil = Vigil::new(REACHED);
         for n in 0..10_000 {
             vigil.waited(if n % 8 == 0 { SLOW } else { QUICK });
             assert!(!vigil.is_kept());
@@ -89,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_link_whose_messages_come_quickly_stays_awake_until_one_is_late() {
-        let mut vigil = Vigil::default();
+        let mut vigil = Vigil::new(REACHED);
         (0..LEAST).for_each(|_| vigil.waited(QUICK));
         assert!(vigil.is_kept());
         (0..1000).for_each(|_| vigil.waited(QUICK));
@@ -100,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_wasted_stays_a_small_part() {
-        let mut vigil = Vigil::default();
+        let mut vigil = Vigil::new(REACHED);
         let mut wasted = 0;
         // The worst that can be: each time that it stays awake, nothing comes.
         for _ in 0..1_000_000 {

@@ -57,18 +57,11 @@ const WORKS: [Work; 4] = [
 /// Apart from the others, as the reference does nothing of the kind.
 const AWAKE: Work = Work {
     name: "ask",
-    title: "ask, one at a time, links staying awake: p50",
+    title: "ask, one at a time, --spin 100: p50",
     unit: "µs",
     better: Better::Lower,
     bar: None,
 };
-
-/// Whether threads stay awake for the next message of a busy link.
-#[derive(Clone, Copy)]
-pub(super) enum Spin {
-    AsUsual,
-    Never,
-}
 
 /// What a server says of a run.
 #[derive(Debug, Deserialize)]
@@ -89,14 +82,13 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
     let load = super::load_average();
     build()?;
-    // The reference falls asleep whenever it waits, and so does this.
-    let ours = cluster(plan, 1, Spin::Never)?;
+    let ours = cluster(plan, 1, 0)?;
     let reference = by_hand(plan)?;
     let mut rows = Vec::new();
     for work in &WORKS {
         rows.extend(in_turn(plan, &ours, &reference, work)?);
     }
-    let awake = cluster(plan, 1, Spin::AsUsual)?;
+    let awake = cluster(plan, 1, 100)?;
     rows.extend(in_turn(plan, &awake, &reference, &AWAKE)?);
     drop(awake);
     rows.extend(handlers(plan, &ours, &reference)?);
@@ -221,16 +213,13 @@ pub(super) fn build() -> Result<(), BenchError> {
     }
 }
 
-pub(super) fn cluster(plan: &Plan, workers: usize, spin: Spin) -> Result<Server, BenchError> {
+pub(super) fn cluster(plan: &Plan, workers: usize, spin: u32) -> Result<Server, BenchError> {
     let (port, monitor) = (free_port()?, free_port()?);
     let name = format!("bench-bridge-{}-{port}", std::process::id());
     let line = format!(
-        "--name {name} --host 127.0.0.1 --port {port} --mon-host 127.0.0.1 --mon-port {monitor} --workers {workers} --threads 1 --log stderr"
+        "--name {name} --host 127.0.0.1 --port {port} --mon-host 127.0.0.1 --mon-port {monitor} --workers {workers} --threads 1 --spin {spin} --log stderr"
     );
-    let mut arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-    if matches!(spin, Spin::Never) {
-        arguments.extend(["--spin".to_owned(), "0".to_owned()]);
-    }
+    let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let program = plan.target.join("release").join("bench-bridge");
     Server::start(plan, "bench-bridge", &program, &arguments, port)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::thread;
 
-use super::bridge::{self, Ran, Spin};
+use super::bridge::{self, Ran};
 use super::server::Server;
 use super::table::{Better, Row, Table};
 use super::{BenchError, Plan};
@@ -24,7 +24,7 @@ const ALLOWED: f64 = 4.0;
 pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     let load = super::load_average();
     bridge::build()?;
-    let server = bridge::cluster(plan, WORKERS, Spin::AsUsual)?;
+    let server = bridge::cluster(plan, WORKERS, 0)?;
     let mut looks = Vec::new();
     let mut told = 0;
     while told < ALL {
