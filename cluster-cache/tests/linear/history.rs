@@ -10,10 +10,14 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
+use crate::PROCESSES;
+
 /// What is asked of the cache. Within one history no two operations write the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Op {
     Get,
+    /// Asked of the manager in any case.
+    Inspect,
     Set(u64),
     SetIfAbsent(u64),
     Del,
@@ -39,46 +43,98 @@ pub(crate) struct Seen {
     pub(crate) outcome: Outcome,
 }
 
-struct Register;
+/// What a register that holds `state` answers, and holds afterwards.
+fn ask(op: Op, state: Option<u64>) -> (Outcome, Option<u64>) {
+    match op {
+        Op::Get | Op::Inspect => (Outcome::Value(state), state),
+        Op::Set(value) => (Outcome::Accepted(true), Some(value)),
+        Op::SetIfAbsent(value) => (Outcome::Accepted(state.is_none()), state.or(Some(value))),
+        Op::Del => (Outcome::Value(state), None),
+    }
+}
+
+/// One register, which everybody asks.
+pub(crate) struct Register;
 
 impl Specification for Register {
     type State = Option<u64>;
-    type Operation = (Op, Outcome);
+    type Operation = Seen;
 
     fn init() -> Self::State {
         None
     }
 
-    fn apply((op, outcome): &Self::Operation, state: &Self::State) -> (bool, Self::State) {
-        let (answer, next) = match *op {
-            Op::Get => (Outcome::Value(*state), *state),
-            Op::Set(value) => (Outcome::Accepted(true), Some(value)),
-            Op::SetIfAbsent(value) => (Outcome::Accepted(state.is_none()), state.or(Some(value))),
-            Op::Del => (Outcome::Value(*state), None),
-        };
-        (*outcome == Outcome::Unknown || *outcome == answer, next)
+    fn apply(seen: &Seen, state: &Self::State) -> (bool, Self::State) {
+        let (answer, next) = ask(seen.op, *state);
+        (
+            matches!(seen.outcome, Outcome::Unknown) || seen.outcome == answer,
+            next,
+        )
+    }
+}
+
+/// A register of which each process keeps a copy: what it reads there may be of an earlier time, but never of one before what it has
+/// read, written or been told already.
+pub(crate) struct Copied;
+
+/// All that the register has held, and how much of that each process knows to be over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Copies {
+    held: Vec<Option<u64>>,
+    known: [usize; PROCESSES],
+}
+
+impl Specification for Copied {
+    type State = Copies;
+    type Operation = Seen;
+
+    fn init() -> Copies {
+        Copies {
+            held: vec![None],
+            known: [0; PROCESSES],
+        }
+    }
+
+    fn apply(seen: &Seen, copies: &Copies) -> (bool, Copies) {
+        let (mut next, last) = (copies.clone(), copies.held.len() - 1);
+        let known = &mut next.known[seen.process];
+        if let (Op::Get, Outcome::Value(found)) = (seen.op, seen.outcome) {
+            let from = *known;
+            let place = copies.held[from..].iter().position(|held| *held == found);
+            *known = from + place.unwrap_or_default();
+            return (place.is_some(), next);
+        }
+        let (answer, holds) = ask(seen.op, copies.held[last]);
+        let changes = holds != copies.held[last];
+        let answered = seen.outcome == answer;
+        if answered {
+            *known = last + usize::from(changes);
+        }
+        if changes {
+            next.held.push(holds);
+        }
+        (answered || seen.outcome == Outcome::Unknown, next)
     }
 }
 
 /// Whether what was seen of a key can have been so.
-pub(crate) fn is_linearizable(history: &[Seen]) -> bool {
+pub(crate) fn is_linearizable<S: Specification<Operation = Seen>>(history: &[Seen]) -> bool {
     let mut events = Vec::new();
     for (number, seen) in history.iter().enumerate() {
-        let step = (seen.op, seen.outcome);
         let returned = match seen.outcome {
             Outcome::Unknown => u64::MAX,
             _ => seen.returned,
         };
         // At the same moment calls come first: nobody can say more than that the two overlap.
-        events.push((seen.called, false, number, Action::Call(step)));
-        events.push((returned, true, number, Action::Response(step)));
+        events.push((seen.called, false, number, Action::Call(*seen)));
+        events.push((returned, true, number, Action::Response(*seen)));
     }
     events.sort_by_key(|(at, returned, ..)| (*at, *returned));
     let actions: Vec<_> = events
         .into_iter()
         .map(|(_, _, number, action)| (number, action))
         .collect();
-    actions.is_empty() || WGLChecker::<Register>::is_linearizable(History::from_actions(actions))
+    actions.is_empty() || WGLChecker::<S>::is_linearizable(History::from_actions(actions))
 }
 
 /// How many operations went on while one of another process did.
@@ -92,22 +148,90 @@ pub(crate) fn overlaps(history: &[Seen]) -> usize {
 
 #[cfg(test)]
 mod known {
-    use super::Op::{Del, Get, Set, SetIfAbsent};
+    use super::Op::{Del, Get, Inspect, Set, SetIfAbsent};
     use super::Outcome::{Accepted, Unknown, Value};
     use super::*;
 
+    fn seen(process: usize, step: &(u64, Op, u64, Outcome)) -> Seen {
+        let (called, op, returned, outcome) = *step;
+        Seen {
+            process,
+            called,
+            op,
+            returned,
+            outcome,
+        }
+    }
+
     fn check(history: &[(u64, Op, u64, Outcome)]) -> bool {
-        let seen = |(process, step): (usize, &(u64, Op, u64, Outcome))| {
-            let (called, op, returned, outcome) = *step;
-            Seen {
-                process,
-                called,
-                op,
-                returned,
-                outcome,
-            }
-        };
-        is_linearizable(&history.iter().enumerate().map(seen).collect::<Vec<_>>())
+        let seen: Vec<_> = history.iter().map(|step| seen(0, step)).collect();
+        is_linearizable::<Register>(&seen)
+    }
+
+    /// What each of some processes sees, one step after the other.
+    fn check_copies(history: &[(usize, Op, Outcome)]) -> bool {
+        let steps = history.iter().zip(0..);
+        let seen: Vec<_> = steps
+            .map(|((process, op, outcome), n)| seen(*process, &(2 * n, *op, 2 * n + 1, *outcome)))
+            .collect();
+        is_linearizable::<Copied>(&seen)
+    }
+
+    #[test]
+    fn copies_may_be_late_but_never_go_back() {
+        let one = (0, Set(1), Accepted(true));
+        let two = (0, Set(2), Accepted(true));
+        let reads = |process, value| (process, Get, Value(value));
+        // Another process may be late, for as long as it knows no better.
+        assert!(check_copies(&[
+            one,
+            reads(1, None),
+            two,
+            reads(1, None),
+            reads(1, Some(1))
+        ]));
+        assert!(check_copies(&[
+            one,
+            two,
+            reads(1, Some(1)),
+            reads(2, None),
+            reads(1, Some(2))
+        ]));
+        assert!(check_copies(&[
+            one,
+            (0, Del, Value(Some(1))),
+            reads(1, Some(1)),
+            reads(1, None)
+        ]));
+        // What was not answered may have been done.
+        assert!(check_copies(&[
+            (0, Set(1), Unknown),
+            reads(0, None),
+            reads(0, Some(1))
+        ]));
+        let rejected: [(&str, &[_]); 6] = [
+            ("its own write", &[one, reads(0, None)]),
+            (
+                "its own delete",
+                &[one, (0, Del, Value(Some(1))), reads(0, Some(1))],
+            ),
+            (
+                "it goes back",
+                &[one, two, reads(1, Some(2)), reads(1, Some(1))],
+            ),
+            (
+                "it was told",
+                &[one, two, (1, Inspect, Value(Some(2))), reads(1, Some(1))],
+            ),
+            (
+                "it was told no",
+                &[one, (1, SetIfAbsent(3), Accepted(false)), reads(1, None)],
+            ),
+            ("nobody set it yet", &[reads(1, Some(1)), one]),
+        ];
+        for (what, history) in rejected {
+            assert!(!check_copies(history), "{what}");
+        }
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cluster_cache::{Cache, CacheError, CacheOptions, Caches, Sharing, enable};
+use cluster_cache::{
+    Cache, CacheError, CacheOptions, Caches, CopyOptions, Inspected, Sharing, enable,
+};
 use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Order {
     pub(crate) namespace: String,
     pub(crate) persist: bool,
+    /// Whether each process keeps copies.
+    pub(crate) copies: bool,
     pub(crate) keys: Vec<String>,
     /// What its choices come from; none where it only reads.
     pub(crate) seed: Option<u64>,
@@ -106,16 +110,24 @@ async fn work(home: &Path, process: usize) {
     });
     while let Some(text) = lines.recv().await {
         let order: Order = serde_json::from_str(&text).unwrap();
-        let options = CacheOptions::default().persist(order.persist);
+        let mut options = CacheOptions::default().persist(order.persist);
+        if order.copies {
+            options = options.copy(CopyOptions::default());
+        }
         let cache = caches.cache(&order.namespace, options).unwrap();
         let on_each = order.keys.iter().enumerate().map(|(number, key)| {
             let ops = match order.seed {
                 Some(seed) => choose(process, seed + number as u64),
-                None => vec![Op::Get],
+                None => vec![Op::Inspect],
             };
             on_key(&cache, process, key, ops)
         });
-        let did = join_all(on_each).await;
+        let mut did = join_all(on_each).await;
+        if order.seed.is_none() {
+            for (seen, key) in did.iter_mut().zip(&order.keys) {
+                settle(&cache, process, key, seen).await;
+            }
+        }
         say(&Said::Did(did));
     }
 }
@@ -134,12 +146,36 @@ fn choose(process: usize, seed: u64) -> Vec<Op> {
     (0..OPS).map(choose).collect()
 }
 
+/// Reads until it is what the manager says, as it has to be soon; nobody writes any more.
+async fn settle(cache: &Cache, process: usize, key: &str, seen: &mut Vec<Seen>) {
+    let outcome = seen.last().unwrap().outcome;
+    let begun = Instant::now();
+    loop {
+        let read = on_key(cache, process, key, vec![Op::Get]).await;
+        let settled = read[0].outcome == outcome;
+        // Of many that are late one says enough.
+        if settled || seen.len() == 1 {
+            seen.extend(read);
+        }
+        if settled {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{key} is never {outcome:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn on_key(cache: &Cache, process: usize, key: &str, ops: Vec<Op>) -> Vec<Seen> {
     let mut all = Vec::new();
     for op in ops {
         let called = monotonic();
         let answer = match op {
             Op::Get => cache.get(key).await.map(Outcome::Value),
+            Op::Inspect => {
+                let held = |found: Inspected| found.value.map(|value| value.get().unwrap());
+                let inspected = cache.inspect(key).await;
+                inspected.map(|found| Outcome::Value(found.and_then(held)))
+            }
             Op::Set(value) => cache.set(key, &value).await.map(Outcome::Accepted),
             Op::SetIfAbsent(value) => {
                 let set = cache.set(key, &value).leave_if_not_null();
