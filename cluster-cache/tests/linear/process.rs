@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use actix_rt::{Arbiter, ArbiterHandle};
 use cluster_cache::{
     Cache, CacheError, CacheOptions, Caches, CopyOptions, Inspected, Sharing, enable,
 };
@@ -13,6 +14,7 @@ use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use crate::history::{Op, Outcome, Seen};
 
@@ -108,24 +110,29 @@ async fn work(home: &Path, process: usize) {
             let _ = line.send(text);
         }
     });
+    let other = Arbiter::new();
     while let Some(text) = lines.recv().await {
         let order: Order = serde_json::from_str(&text).unwrap();
         let mut options = CacheOptions::default().persist(order.persist);
         if order.copies {
             options = options.copy(CopyOptions::default());
         }
-        let cache = caches.cache(&order.namespace, options).unwrap();
+        let worker = Worker {
+            process,
+            cache: caches.cache(&order.namespace, options).unwrap(),
+            other: other.handle(),
+        };
         let on_each = order.keys.iter().enumerate().map(|(number, key)| {
             let ops = match order.seed {
                 Some(seed) => choose(process, seed + number as u64),
                 None => vec![Op::Inspect],
             };
-            on_key(&cache, process, key, ops)
+            worker.on_key(key, ops)
         });
         let mut did = join_all(on_each).await;
         if order.seed.is_none() {
             for (seen, key) in did.iter_mut().zip(&order.keys) {
-                settle(&cache, process, key, seen).await;
+                worker.settle(key, seen).await;
             }
         }
         say(&Said::Did(did));
@@ -146,58 +153,86 @@ fn choose(process: usize, seed: u64) -> Vec<Op> {
     (0..OPS).map(choose).collect()
 }
 
-/// Reads until it is what the manager says, as it has to be soon; nobody writes any more.
-async fn settle(cache: &Cache, process: usize, key: &str, seen: &mut Vec<Seen>) {
-    let outcome = seen.last().unwrap().outcome;
-    let begun = Instant::now();
-    loop {
-        let read = on_key(cache, process, key, vec![Op::Get]).await;
-        let settled = read[0].outcome == outcome;
-        // Of many that are late one says enough.
-        if settled || seen.len() == 1 {
-            seen.extend(read);
+/// A process at work on a namespace, in two threads: what one writes the other is to know.
+struct Worker {
+    process: usize,
+    cache: Cache,
+    other: ArbiterHandle,
+}
+
+impl Worker {
+    /// Does one after the other, in turn in either thread.
+    async fn on_key(&self, key: &str, ops: Vec<Op>) -> Vec<Seen> {
+        let mut all = Vec::new();
+        for (n, op) in ops.into_iter().enumerate() {
+            let called = monotonic();
+            let outcome = if n % 2 == 0 {
+                carry_out(&self.cache, key, op).await
+            } else {
+                self.elsewhere(key, op).await
+            };
+            all.push(Seen {
+                process: self.process,
+                called,
+                op,
+                returned: monotonic(),
+                outcome,
+            });
         }
-        if settled {
-            return;
+        all
+    }
+
+    async fn elsewhere(&self, key: &str, op: Op) -> Outcome {
+        let (tell, told) = oneshot::channel();
+        let (cache, key) = (self.cache.clone(), key.to_owned());
+        self.other.spawn_fn(move || {
+            actix_rt::spawn(async move {
+                let _ = tell.send(carry_out(&cache, &key, op).await);
+            });
+        });
+        told.await.unwrap()
+    }
+
+    /// Reads until it is what the manager says, as it has to be soon; nobody writes any more.
+    async fn settle(&self, key: &str, seen: &mut Vec<Seen>) {
+        let outcome = seen.last().unwrap().outcome;
+        let begun = Instant::now();
+        loop {
+            let read = self.on_key(key, vec![Op::Get]).await;
+            let settled = read[0].outcome == outcome;
+            // Of many that are late one says enough.
+            if settled || seen.len() == 1 {
+                seen.extend(read);
+            }
+            if settled {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{key} is never {outcome:?}");
+            tokio::task::yield_now().await;
         }
-        assert!(begun.elapsed() < PATIENCE, "{key} is never {outcome:?}");
-        tokio::task::yield_now().await;
     }
 }
 
-async fn on_key(cache: &Cache, process: usize, key: &str, ops: Vec<Op>) -> Vec<Seen> {
-    let mut all = Vec::new();
-    for op in ops {
-        let called = monotonic();
-        let answer = match op {
-            Op::Get => cache.get(key).await.map(Outcome::Value),
-            Op::Inspect => {
-                let held = |found: Inspected| found.value.map(|value| value.get().unwrap());
-                let inspected = cache.inspect(key).await;
-                inspected.map(|found| Outcome::Value(found.and_then(held)))
-            }
-            Op::Set(value) => cache.set(key, &value).await.map(Outcome::Accepted),
-            Op::SetIfAbsent(value) => {
-                let set = cache.set(key, &value).leave_if_not_null();
-                set.await.map(Outcome::Accepted)
-            }
-            Op::Del => cache.del(key).await.map(Outcome::Value),
-        };
-        let returned = monotonic();
-        let outcome = match answer {
-            Ok(outcome) => outcome,
-            Err(CacheError::LinkLost | CacheError::Deadline { .. }) => Outcome::Unknown,
-            Err(e) => panic!("{op:?}: {e}"),
-        };
-        all.push(Seen {
-            process,
-            called,
-            op,
-            returned,
-            outcome,
-        });
+async fn carry_out(cache: &Cache, key: &str, op: Op) -> Outcome {
+    let answer = match op {
+        Op::Get => cache.get(key).await.map(Outcome::Value),
+        Op::Inspect => {
+            let held = |found: Inspected| found.value.map(|value| value.get().unwrap());
+            let inspected = cache.inspect(key).await;
+            inspected.map(|found| Outcome::Value(found.and_then(held)))
+        }
+        Op::Set(value) => cache.set(key, &value).await.map(Outcome::Accepted),
+        Op::SetIfAbsent(value) => {
+            let set = cache.set(key, &value).leave_if_not_null();
+            set.await.map(Outcome::Accepted)
+        }
+        Op::Del => cache.del(key).await.map(Outcome::Value),
+    };
+    match answer {
+        Ok(outcome) => outcome,
+        Err(CacheError::LinkLost | CacheError::Deadline { .. }) => Outcome::Unknown,
+        Err(e) => panic!("{op:?}: {e}"),
     }
-    all
 }
 
 /// A started process; killed when it is dropped.
