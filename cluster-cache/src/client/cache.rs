@@ -221,7 +221,12 @@ impl Cache {
     /// Why it cannot be asked for.
     pub async fn inspect(&self, key: &str) -> Result<Option<Inspected>, CacheError> {
         check_key(&self.space, key)?;
-        match self.ask(|| Op::Inspect { key }, Again::Yes).await? {
+        let inspect = || Op::Inspect { key };
+        let link = Link::of(&self.space);
+        let reply = link.ask_for_reply(&self.space, inspect, Again::Yes, self.wait);
+        let reply = reply.await?;
+        self.space.changed(key, reply.as_of);
+        match reply.got {
             Got::Inspected {
                 value,
                 persist,
@@ -321,7 +326,7 @@ impl Cache {
     /// does so from the beginning. A read of what is held crosses no process.
     ///
     /// The manager tells of each change, and what has changed is read from it again. A read never brings a value older than the last
-    /// change that this process has been told of, nor older than what this process itself has written. While the manager is
+    /// change that this process has been told of, nor than what it has written, inspected or been refused by. While the manager is
     /// away, copies are served for up to [`CopyOptions::max_stale`] ([`copy_stat`](Self::copy_stat) shows it); what they
     /// hold is read again when it is back.
     ///

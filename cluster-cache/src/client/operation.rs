@@ -255,13 +255,10 @@ impl<'a> IntoFuture for Set<'a> {
             };
             let reply = link.ask_for_reply(space, op, Again::No, wait).await;
             let reply = reply.inspect_err(|_| space.may_have_written(key))?;
+            // Also where it was refused: who reads on is to find what was in its way.
+            space.changed(key, reply.as_of);
             match reply.got {
-                Got::Accepted(taken) => {
-                    if taken {
-                        space.changed(key, reply.as_of);
-                    }
-                    Ok(taken)
-                }
+                Got::Accepted(taken) => Ok(taken),
                 _ => Err(CacheError::Protocol),
             }
         }

@@ -31,7 +31,7 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// A key has changed, by this process or another: copies from before are not served any more.
+    /// A key has changed by then, or may have, as this process knows: copies from before are not served any more.
     pub(super) fn changed(&self, key: &str, version: u64) {
         if let Some(near) = &*self.near.read() {
             near.changed(key, version);
