@@ -25,6 +25,16 @@ pub(crate) struct Spawner {
     taken: Vec<bool>,
 }
 
+/// What the allocator of a process is told, where the operator tells it nothing: the cache manager, which looks all over its memory,
+/// takes it in large pages. Among a million entries that makes an operation about a tenth faster (`bench cache`).
+///
+/// Source: the GNU C Library manual, "Memory Allocation Tunables"; another C library does not look at the variable.
+fn tuning(who: ProcessId) -> Option<(OsString, OsString)> {
+    const TUNABLES: &str = "GLIBC_TUNABLES";
+    let untold = who == ProcessId::CacheManager && std::env::var_os(TUNABLES).is_none();
+    untold.then(|| (TUNABLES.into(), "glibc.malloc.hugetlb=1".into()))
+}
+
 /// A process just started, and its slots of the page.
 pub(crate) struct Spawned {
     pub(crate) process: Process,
@@ -108,10 +118,12 @@ impl Spawner {
         if serves {
             fds.push(self.page.fd());
         }
+        let mut env = vec![handover.variable()];
+        env.extend(tuning(who));
         process::spawn(Spawn {
             program: self.program.clone(),
             args: self.args.clone(),
-            env: vec![handover.variable()],
+            env,
             fds,
             new_group: true,
         })

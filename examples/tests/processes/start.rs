@@ -243,6 +243,10 @@ fn the_cache_manager_answers_from_its_own_process_or_from_the_master() {
     let manager = state["cache_manager"]["pid"].as_u64().unwrap();
     assert_eq!(u64::from(pid_of_cache(&cluster)), manager);
     assert_ne!(pid_of_cache(&cluster), cluster.master());
+    let environment = std::fs::read(format!("/proc/{manager}/environ")).unwrap();
+    let large_pages = b"\0GLIBC_TUNABLES=glibc.malloc.hugetlb=1\0";
+    let tuned = |bytes: &[u8]| bytes.windows(large_pages.len()).any(|w| w == large_pages);
+    assert!(tuned(&environment));
     cluster.stop();
 
     let cluster = Setup::hello().flag("--cache.mode", "master").start();

@@ -65,11 +65,13 @@ impl Peer {
             Kind::Memcached => (folder.join("memcached.sock"), "memcached"),
             Kind::Raw => (folder.join("raw.sock"), "bench-cache-raw"),
         };
+        let own = program(plan);
         let program = match kind {
-            Kind::Ours | Kind::Raw => program(plan),
+            Kind::Ours => "env".into(),
+            Kind::Raw => own.clone(),
             Kind::Redis | Kind::Memcached => name.into(),
         };
-        let arguments = arguments(kind, folder, &socket);
+        let arguments = arguments(kind, &own, folder, &socket);
         let mut process = Process::start(plan, name, &program, &arguments)?;
         process.ready(plan, &socket.display().to_string(), || {
             UnixStream::connect(&socket).is_ok()
@@ -124,10 +126,16 @@ pub(super) fn program(plan: &Plan) -> PathBuf {
     plan.target.join("release").join("bench-cache")
 }
 
-fn arguments(kind: Kind, folder: &Path, socket: &Path) -> Vec<String> {
-    let (folder, socket) = (folder.display(), socket.display());
+fn arguments(kind: Kind, own: &Path, folder: &Path, socket: &Path) -> Vec<String> {
+    let (own, folder, socket) = (own.display(), folder.display(), socket.display());
     match kind {
-        Kind::Ours => vec!["manager".into(), folder.to_string()],
+        // In large pages, as a master has its cache manager.
+        Kind::Ours => vec![
+            "GLIBC_TUNABLES=glibc.malloc.hugetlb=1".into(),
+            own.to_string(),
+            "manager".into(),
+            folder.to_string(),
+        ],
         Kind::Raw => vec!["raw".into(), socket.to_string()],
         Kind::Redis => {
             // Nothing is kept on disk, and nobody else finds it.
@@ -153,7 +161,12 @@ mod tests {
 
     #[test]
     fn redis_keeps_nothing_and_is_found_at_its_socket_only() {
-        let words = arguments(Kind::Redis, Path::new("/x"), Path::new("/x/s"));
+        let words = arguments(
+            Kind::Redis,
+            Path::new("/b"),
+            Path::new("/x"),
+            Path::new("/x/s"),
+        );
         let pair = |name: &str| {
             let at = words.iter().position(|word| word == name).unwrap();
             words[at + 1].as_str()
