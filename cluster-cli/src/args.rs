@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use verbs::{
-    Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop,
+    Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Upgrade,
 };
 
 const AFTER: &str = "\
@@ -69,6 +69,7 @@ pub(crate) enum Verb {
     Status(Status),
     Stop(Stop),
     Restart(Restart),
+    Upgrade(Upgrade),
     Scale(Scale),
     Pause(Pause),
     Resume(Resume),

@@ -11,6 +11,7 @@ pub(crate) mod run;
 mod scale;
 mod status;
 mod stop;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::Status(status) => done(status::status(common, status).await),
             Verb::Stop(stop) => done(stop::stop(common, stop).await),
             Verb::Restart(restart) => done(restart::restart(common, restart).await),
+            Verb::Upgrade(upgrade) => done(upgrade::upgrade(common, upgrade).await),
             Verb::Scale(scale) => done(scale::scale(common, scale).await),
             Verb::Pause(pause) => done(pause::pause(common, pause).await),
             Verb::Resume(resume) => done(resume::resume(common, resume).await),

@@ -41,7 +41,11 @@ pub(crate) enum CliError {
     Parent(#[from] ParentError),
     #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("the restart has not ended within {} ms; it goes on", waited.as_millis())]
+    #[error("the upgrade failed: {cause}")]
+    UpgradeFailed { cause: String },
+    #[error("the new master has not finished the upgrade within {} s; the workers serve on, and the log says why", waited.as_secs())]
+    NotBack { waited: Duration },
+    #[error("it has not ended within {} ms; it goes on", waited.as_millis())]
     TooSlow { waited: Duration },
     #[error("the master's answer cannot be read")]
     Answer(#[source] serde_json::Error),

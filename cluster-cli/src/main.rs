@@ -52,7 +52,8 @@ fn code_of(error: &CliError) -> Code {
             OperatorError::Operation(_) => Code::Refused,
             _ => Code::Failure,
         },
-        CliError::TooSlow { .. } => Code::NoAnswer,
+        CliError::TooSlow { .. } | CliError::NotBack { .. } => Code::NoAnswer,
+        CliError::UpgradeFailed { .. } => Code::Refused,
         CliError::Cache(error) => match error {
             CacheError::Deadline { .. } | CacheError::Unreachable { .. } | CacheError::LinkLost => {
                 Code::NoAnswer

@@ -25,7 +25,8 @@ pub fn time() -> SystemTime {
 /// Bytes of the linker's id that are shown; enough that no two builds share them.
 const SHOWN: usize = 8;
 
-fn of_file(path: &str) -> Option<String> {
+/// The build id of a program's file; none where it cannot be read.
+pub(crate) fn of_file(path: &str) -> Option<String> {
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;
     let cache = ReadCache::new(file);

@@ -1,5 +1,6 @@
 //! The entry: finds the role of this process and plays it.
 
+use std::net::TcpListener;
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::health::vitals::Vitals;
 use crate::id::{ProcessId, Role};
 use crate::log;
 use crate::master::retirement::ShouldRetire;
+use crate::master::start::Kept;
 use crate::master::{self, MasterError};
 use crate::node::Cluster;
 use crate::options::{Options, OptionsError};
@@ -161,8 +163,15 @@ impl Launch {
             }
         };
         match (boot, role) {
-            (None, _) => {
-                let mut options = self.options;
+            (boot, Role::Master) => {
+                let kept = match &boot {
+                    Some(boot) => boot.kept().map_err(ClusterError::Boot)?,
+                    None => None,
+                };
+                let mut options = match boot {
+                    Some(boot) => boot.options,
+                    None => self.options,
+                };
                 if self.cache_manager.is_none() {
                     options.cache.enable = false;
                 }
@@ -175,6 +184,10 @@ impl Launch {
                     serves: self.serves,
                     own_sockets: self.own_sockets,
                     should_retire: self.should_retire,
+                    kept: kept.map(|(lock, monitor)| Kept {
+                        lock,
+                        monitor: monitor.map(TcpListener::from),
+                    }),
                 };
                 let started = master::start::start(plan, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);
@@ -187,6 +200,7 @@ impl Launch {
                 };
                 Ok(Running::new(cluster, addresses, end))
             }
+            (None, _) => Err(ClusterError::Boot(std::io::ErrorKind::NotFound.into())),
             (Some(boot), role) => {
                 let application = match (role, self.cache_manager) {
                     (Role::CacheManager, Some(cache_manager)) => cache_manager,

@@ -183,7 +183,7 @@ impl Connection {
             generation: Generation(0),
             pid: std::process::id(),
         };
-        let connecting = timeout(PATIENCE, handshake::connect(path, &hello)).await;
+        let connecting = timeout(PATIENCE, handshake::connect(path, &hello, None)).await;
         let (stream, welcome) = connecting.unwrap_or(Err(HandshakeError::Silent))?;
         let bounds = Bounds::default();
         Connection::new(stream, welcome.pid, welcome.build, bounds)

@@ -80,7 +80,8 @@ pub use id::{Generation, ProcessId, Role, WorkerId};
 pub use master::MasterError;
 pub use master::start::{MakeSocket, Monitor};
 pub use node::{
-    Cluster, ClusterState, Mark, NodeState, ProcessState, ProgressNote, QueueEntry, WorkerState,
+    Cluster, ClusterState, Mark, NodeState, ProcessState, ProgressNote, QueueEntry, UpgradeState,
+    UpgradeStep, WorkerState,
 };
 pub use options::{
     AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions,

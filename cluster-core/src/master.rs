@@ -11,21 +11,25 @@
 //! ```
 
 mod accidents;
+mod adopt;
 mod cache_manager;
 mod commands;
 mod death_queue;
 mod links;
 mod nanny;
+mod next_cache;
 mod operators;
 mod pid_files;
 mod proxy;
 mod proxy_state;
 mod publish;
+mod record;
 pub(crate) mod retirement;
 mod spawn;
 pub(crate) mod start;
 mod steps;
 mod told;
+mod upgrade;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -36,13 +40,16 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use accidents::{Accidents, Pace};
+use adopt::Gathering;
 use cache_manager::CacheManager;
 use death_queue::DeathQueue;
 use nanny::Nanny;
 use pid_files::PidFiles;
 use proxy::{Ears, WorkerProxy};
+use record::RecordFile;
 use retirement::Retirement;
 use spawn::Spawner;
+use upgrade::Upgrade;
 use wanted::Wanted;
 use wanted::view::WorkerView;
 
@@ -51,7 +58,7 @@ pub use start::MasterError;
 use crate::health::policy::Tally;
 use crate::health::vitals::History;
 use crate::id::WorkerId;
-use crate::node::{Cluster, Mark, ProgressNote};
+use crate::node::{Cluster, Mark, ProgressNote, UpgradeState};
 use crate::protocol::{Beat, OperationError};
 use crate::status::aggregator::StatusAggregator;
 
@@ -70,6 +77,8 @@ struct Worker {
     suspect: bool,
     /// It was started while all were paused, and accepts only when it is told to.
     held: bool,
+    /// It has been taken over, and has not handed over yet what it has.
+    to_adopt: bool,
     beat: Option<Beat>,
     history: History,
     tally: Tally,
@@ -96,6 +105,14 @@ impl Waiter {
 
 type End = Result<(), MasterError>;
 
+/// What is to become of the master.
+pub(crate) enum Fate {
+    /// All has ended.
+    End(End),
+    /// It is to be exchanged for the program on disk.
+    Exchange,
+}
+
 pub(crate) struct Master {
     cluster: Cluster,
     spawner: Spawner,
@@ -106,6 +123,8 @@ pub(crate) struct Master {
     next_worker: u32,
     next_operator: u32,
     cache: Option<CacheManager>,
+    /// During an upgrade: the one that is to take over, and then the one that has handed over, until it has ended.
+    next_cache: Option<CacheManager>,
     mark: Mark,
     /// A stop has been asked for: probes are told "down" before anything else happens.
     leaving: bool,
@@ -116,7 +135,8 @@ pub(crate) struct Master {
     rolls: Vec<Waiter>,
     stops: Vec<Waiter>,
     on_ready: Option<oneshot::Sender<End>>,
-    on_end: Option<oneshot::Sender<End>>,
+    /// Tells whoever started the master what becomes of it.
+    fate: Option<mpsc::Sender<Fate>>,
     timer: Option<SpawnHandle>,
     pids: PidFiles,
     nanny: Option<Addr<Nanny>>,
@@ -125,6 +145,11 @@ pub(crate) struct Master {
     /// Why the last successor did not start, for whoever waits for a restart.
     last_failure: Option<String>,
     retirement: Retirement,
+    gathering: Option<Gathering>,
+    upgrade: Option<Upgrade>,
+    last_upgrade: Option<UpgradeState>,
+    made_directory: bool,
+    record: RecordFile,
 }
 
 impl Master {
@@ -133,10 +158,12 @@ impl Master {
         spawner: Spawner,
         pids: PidFiles,
         status: Addr<StatusAggregator>,
-        on_end: oneshot::Sender<End>,
+        fate: mpsc::Sender<Fate>,
         retirement: Retirement,
+        made_directory: bool,
     ) -> Self {
         let workers = cluster.options().workers;
+        let record = RecordFile::new(&cluster.node.runtime_dir);
         Master {
             cluster,
             spawner,
@@ -147,6 +174,7 @@ impl Master {
             next_worker: 1,
             next_operator: 1,
             cache: None,
+            next_cache: None,
             mark: Mark::Up,
             leaving: false,
             open: false,
@@ -154,7 +182,7 @@ impl Master {
             rolls: Vec::new(),
             stops: Vec::new(),
             on_ready: None,
-            on_end: Some(on_end),
+            fate: Some(fate),
             timer: None,
             pids,
             nanny: None,
@@ -162,6 +190,11 @@ impl Master {
             ears: None,
             last_failure: None,
             retirement,
+            gathering: None,
+            upgrade: None,
+            last_upgrade: None,
+            made_directory,
+            record,
         }
     }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use state::{ClusterState, Mark, NodeState, ProcessState, QueueEntry, WorkerState};
+pub use state::{
+    ClusterState, Mark, NodeState, ProcessState, QueueEntry, UpgradeState, UpgradeStep, WorkerState,
+};
 
 use crate::emitter::hub::Hub;
 use crate::emitter::{Emitter, HandlerActor};

@@ -118,7 +118,7 @@ impl Operator {
             generation: Generation(0),
             pid: std::process::id(),
         };
-        let (stream, welcome) = handshake::connect(&runtime_dir.join(SOCKET), &hello)
+        let (stream, welcome) = handshake::connect(&runtime_dir.join(SOCKET), &hello, None)
             .await
             .map_err(|e| not_let_in(e, runtime_dir))?;
         Ok(Self {

@@ -2,8 +2,10 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+pub(crate) mod fd_passing;
 pub(crate) mod inherit;
 pub(crate) mod page;
+pub(crate) mod presence;
 pub(crate) mod process;
 mod runtime_dir;
 pub(crate) mod signal;

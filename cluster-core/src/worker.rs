@@ -6,5 +6,6 @@
 
 pub(crate) mod application;
 pub(crate) mod boot;
+pub(crate) mod keepsake;
 pub(crate) mod run;
 pub(crate) mod start;

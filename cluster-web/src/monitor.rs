@@ -38,6 +38,8 @@ pub(crate) struct ClusterMonitor {
     settings: Option<EcvSettings>,
     ecv: Option<Ecv>,
     server: std::rc::Rc<std::cell::RefCell<Option<Server>>>,
+    /// The listening socket once more, for the master that may come after this one in the same process.
+    socket: std::rc::Rc<std::cell::RefCell<Option<TcpListener>>>,
 }
 
 impl ClusterMonitor {
@@ -47,6 +49,7 @@ impl ClusterMonitor {
             settings: Some(ecv),
             ecv: None,
             server: std::rc::Rc::default(),
+            socket: std::rc::Rc::default(),
         }
     }
 }
@@ -65,21 +68,33 @@ impl Monitor for ClusterMonitor {
     fn serve(
         &mut self,
         cluster: &Cluster,
+        inherited: Option<TcpListener>,
     ) -> LocalBoxFuture<'static, Result<Vec<String>, BoxError>> {
         let address = self.address(cluster.options());
         let extensions = self.extensions.clone();
         let ecv = self.ecv.clone();
         let cluster = cluster.clone();
         let place = std::rc::Rc::clone(&self.server);
+        let kept = std::rc::Rc::clone(&self.socket);
         async move {
-            let (server, bound) = serve(address, cluster, extensions, ecv).await?;
+            let listener = match inherited {
+                Some(listener) => listener,
+                None => bind(address)?,
+            };
+            *kept.borrow_mut() = listener.try_clone().ok();
+            let (server, bound) = serve(listener, address, cluster, extensions, ecv).await?;
             *place.borrow_mut() = Some(server);
             Ok(vec![format!("http://{bound}")])
         }
         .boxed_local()
     }
 
+    fn hand_over(&self) -> Option<TcpListener> {
+        self.socket.borrow().as_ref()?.try_clone().ok()
+    }
+
     fn stop(&mut self) -> LocalBoxFuture<'static, ()> {
+        self.socket.borrow_mut().take();
         let server = self.server.borrow_mut().take();
         async move {
             if let Some(server) = server {
@@ -90,16 +105,20 @@ impl Monitor for ClusterMonitor {
     }
 }
 
+fn bind(address: SocketAddr) -> Result<TcpListener, MonitorError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|source| MonitorError::Bind { address, source })
+}
+
 /// The monitor shares the master's own thread: it is small, and what it shows is there.
 async fn serve(
+    listener: TcpListener,
     address: SocketAddr,
     cluster: Cluster,
     extensions: Vec<MonitorExtension>,
     ecv: Option<Ecv>,
 ) -> Result<(Server, SocketAddr), MonitorError> {
-    let listener = TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|source| MonitorError::Bind { address, source })?;
     let bound = listener.local_addr().unwrap_or(address);
     let site = Site {
         host: bound.to_string(),

@@ -109,6 +109,30 @@ impl Restart {
     }
 }
 
+/// Move the whole cluster to the program that now lies on disk, without losing a request
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The program is run with --check first. Then workers are replaced by such of the new build, one at a time, the cache manager \
+hands over what it holds, and the master is exchanged in place: its pid stays. Where any of them does not come up, the old build \
+is put back, and with --wait the exit code is 8.
+
+Example:
+  mv target/release/hello /srv/hello && cluster upgrade --wait")]
+pub(crate) struct Upgrade {
+    /// Wait until all processes run the new build, and fail if that fails
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait, in ms: for the check, 30000 by default; with --wait for the end, without limit by default
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    timeout: Option<u64>,
+}
+
+impl Upgrade {
+    pub(crate) fn within(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from_millis)
+    }
+}
+
 /// Change the number of workers
 #[derive(Debug, Args)]
 #[command(after_help = "\

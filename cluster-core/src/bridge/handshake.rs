@@ -1,21 +1,31 @@
 //! The first words of a link: who connects, whether it is let in.
+//!
+//! ```text
+//! process                    master
+//! Hello ───────────────────▶
+//!       ◀─────────────────── Welcome, or Refused
+//!       ◀─────────────────── or Adopt, where another master has started the process
+//! Heritage, descriptors ───▶
+//!       ◀─────────────────── Welcome
+//! ```
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::protocol::{Hello, OLDEST, PROTOCOL, Refused, Welcome};
-use crate::sys;
+use crate::protocol::{Adopt, Hello, Heritage, OLDEST, PROTOCOL, Refused, Welcome};
+use crate::sys::{self, fd_passing};
 use crate::wire::codec::{self, CodecError};
 use crate::wire::frame::{self, FrameError, HEADER};
 use crate::wire::message::WireMessage;
 
 /// How long each side waits for the other's word.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// A handshake's frame is no longer than this.
-const LONGEST: usize = 4096;
+/// A handshake's frame is no longer than this: room for the paths of all sockets that can be handed over.
+const LONGEST: usize = 16 * 1024;
 
 /// Why no link came about.
 #[derive(Debug, thiserror::Error)]
@@ -52,25 +62,51 @@ pub enum HandshakeError {
     Refused(#[from] Refused),
 }
 
-/// Connects, introduces this process, and waits to be let in.
+/// What a process hands to a master that did not start it, and the descriptors that go with it.
+pub(crate) type Bequest = (Heritage, Vec<OwnedFd>);
+
+/// Connects, introduces this process, and waits to be let in. A master that would adopt it is given what `bequeath` makes.
 pub(crate) async fn connect(
     path: &std::path::Path,
     hello: &Hello,
+    bequeath: Option<&dyn Fn(Adopt) -> io::Result<Bequest>>,
 ) -> Result<(UnixStream, Welcome), HandshakeError> {
     let stream = UnixStream::connect(path).await?;
     send(&stream, hello).await?;
-    let bytes = receive(&stream).await?;
-    let (frame, _) = frame::cut(&bytes)?.ok_or(HandshakeError::Silent)?;
-    match frame.header.kind {
-        kind if kind == Welcome::HEADER.kind => {
-            let welcome = codec::decode(frame.payload)?;
-            Ok((stream, welcome))
-        }
-        kind if kind == Refused::HEADER.kind => {
-            Err(HandshakeError::Refused(codec::decode(frame.payload)?))
-        }
+    let mut bytes = receive(&stream, &mut Vec::new()).await?;
+    if let Some(bequeath) = bequeath
+        && kind_of(&bytes)? == Adopt::HEADER.kind
+    {
+        let (heritage, fds) = bequeath(read(&bytes)?)?;
+        send_with(&stream, &heritage, &fds).await?;
+        bytes = receive(&stream, &mut Vec::new()).await?;
+    }
+    match kind_of(&bytes)? {
+        kind if kind == Welcome::HEADER.kind => Ok((stream, read(&bytes)?)),
+        kind if kind == Refused::HEADER.kind => Err(HandshakeError::Refused(read(&bytes)?)),
         kind => Err(HandshakeError::OutOfOrder(kind)),
     }
+}
+
+/// Asks a process that another master has started for what it has of it.
+pub(crate) async fn adopt(stream: &UnixStream, adopt: &Adopt) -> Result<Bequest, HandshakeError> {
+    send(stream, adopt).await?;
+    let mut fds = Vec::new();
+    let bytes = receive(stream, &mut fds).await?;
+    match kind_of(&bytes)? {
+        kind if kind == Heritage::HEADER.kind => Ok((read(&bytes)?, fds)),
+        kind => Err(HandshakeError::OutOfOrder(kind)),
+    }
+}
+
+fn kind_of(bytes: &[u8]) -> Result<u16, HandshakeError> {
+    let (frame, _) = frame::cut(bytes)?.ok_or(HandshakeError::Silent)?;
+    Ok(frame.header.kind)
+}
+
+fn read<M: WireMessage>(bytes: &[u8]) -> Result<M, HandshakeError> {
+    let (frame, _) = frame::cut(bytes)?.ok_or(HandshakeError::Silent)?;
+    Ok(codec::decode(frame.payload)?)
 }
 
 /// The pid that the kernel names for the other end; 0 when it has none here.
@@ -100,12 +136,12 @@ pub(crate) async fn hear(stream: &UnixStream) -> Result<Hello, HandshakeError> {
 }
 
 async fn hear_hello(stream: &UnixStream) -> Result<Hello, HandshakeError> {
-    let bytes = receive(stream).await?;
-    let (frame, _) = frame::cut(&bytes)?.ok_or(HandshakeError::Silent)?;
-    if frame.header.kind != Hello::HEADER.kind {
-        return Err(HandshakeError::OutOfOrder(frame.header.kind));
+    let bytes = receive(stream, &mut Vec::new()).await?;
+    match kind_of(&bytes)? {
+        kind if kind == Hello::HEADER.kind => {}
+        kind => return Err(HandshakeError::OutOfOrder(kind)),
     }
-    let hello: Hello = codec::decode(frame.payload)?;
+    let hello: Hello = read(&bytes)?;
     if hello.protocol < OLDEST || hello.protocol > PROTOCOL + 1 {
         return Err(Refused::Protocol {
             theirs: hello.protocol,
@@ -120,21 +156,27 @@ pub(crate) async fn send<M: WireMessage>(
     stream: &UnixStream,
     message: &M,
 ) -> Result<(), HandshakeError> {
+    send_with(stream, message, &[]).await
+}
+
+async fn send_with<M: WireMessage>(
+    stream: &UnixStream,
+    message: &M,
+    fds: &[OwnedFd],
+) -> Result<(), HandshakeError> {
     let mut bytes = Vec::new();
     frame::append(&mut bytes, M::HEADER, |out| {
         codec::encode_into(message, out)
     })?;
+    let mut fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let mut rest = bytes.as_slice();
     let write = async {
         while !rest.is_empty() {
-            stream.writable().await?;
-            match stream.try_write(rest) {
-                Ok(n) => rest = &rest[n..],
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
+            let sent = fd_passing::send(stream, rest, &fds).await?;
+            rest = &rest[sent..];
+            fds.clear();
         }
-        Ok(())
+        Ok::<(), io::Error>(())
     };
     Ok(timeout(PATIENCE, write)
         .await
@@ -142,16 +184,16 @@ pub(crate) async fn send<M: WireMessage>(
 }
 
 /// Reads exactly one frame, so that what follows it stays in the socket for the link.
-async fn receive(stream: &UnixStream) -> Result<Vec<u8>, HandshakeError> {
+async fn receive(stream: &UnixStream, fds: &mut Vec<OwnedFd>) -> Result<Vec<u8>, HandshakeError> {
     let read = async {
         let mut bytes = vec![0; HEADER];
-        fill(stream, &mut bytes, 0).await?;
+        fill(stream, &mut bytes, 0, fds).await?;
         let length = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
         if length > LONGEST {
             return Err(HandshakeError::TooLong(length));
         }
         bytes.resize(HEADER + length, 0);
-        fill(stream, &mut bytes, HEADER).await?;
+        fill(stream, &mut bytes, HEADER, fds).await?;
         Ok(bytes)
     };
     timeout(PATIENCE, read)
@@ -159,15 +201,19 @@ async fn receive(stream: &UnixStream) -> Result<Vec<u8>, HandshakeError> {
         .map_err(|_| HandshakeError::Silent)?
 }
 
-async fn fill(stream: &UnixStream, bytes: &mut [u8], mut at: usize) -> io::Result<()> {
+async fn fill(
+    stream: &UnixStream,
+    bytes: &mut [u8],
+    mut at: usize,
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<()> {
     while at < bytes.len() {
-        stream.readable().await?;
-        match stream.try_read(&mut bytes[at..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => at += n,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
+        match fd_passing::receive(stream, &mut bytes[at..], fds).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => at += n,
         }
+        // A peer sends them with its first byte or not at all: what it repeats is closed, not gathered.
+        fds.truncate(fd_passing::MOST);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The link of a process to its master: made at the start, made again whenever it breaks, for as long as the process lives.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,17 +8,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::handshake::{self, HandshakeError};
+use super::handshake::{self, Bequest, HandshakeError};
 use super::link::{self, Closed};
 use super::outbox::Outbox;
-use crate::protocol::{Hello, Welcome};
+use crate::protocol::{Adopt, Hello, Welcome};
 use crate::sys::stream::Stream;
 use crate::wire::frame::Header;
 
 /// The first pause before another attempt; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause before another attempt.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How a process stands with its master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +34,15 @@ pub(crate) struct Uplink {
     pub(crate) path: PathBuf,
     pub(crate) hello: Hello,
     pub(crate) outbox: Arc<Outbox>,
+    /// Makes what another master is given, should one come.
+    pub(crate) bequeath: Box<dyn Fn(Adopt) -> io::Result<Bequest>>,
 }
 
 impl Uplink {
     /// Makes the first link.
     pub(crate) async fn connect(&self) -> Result<(Arc<Stream>, Welcome), HandshakeError> {
-        let (stream, welcome) = handshake::connect(&self.path, &self.hello).await?;
+        let (stream, welcome) =
+            handshake::connect(&self.path, &self.hello, Some(&*self.bequeath)).await?;
         let stream = Arc::new(Stream::new(stream)?);
         let stale = self.outbox.open(Arc::clone(&stream));
         if stale > 0 {
@@ -83,6 +87,8 @@ impl Uplink {
         }
     }
 
+    /// Tries until there is a master again. One that has died leaves the path behind, or another puts its own there at any moment:
+    /// there is no event to wait for that would tell all of it.
     async fn again(&self) -> (Arc<Stream>, Welcome) {
         let mut pause = FIRST_PAUSE;
         loop {

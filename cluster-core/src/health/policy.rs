@@ -151,6 +151,14 @@ pub(crate) enum Judgement {
 }
 
 impl Tally {
+    /// The tally of a worker that another master has seen being born.
+    pub(crate) fn of_one_adopted() -> Self {
+        Tally {
+            born: true,
+            ..Tally::default()
+        }
+    }
+
     /// Looks at a worker after a beat. `decide` has the last word: it is told what the rules say.
     pub(crate) fn judge(
         &mut self,

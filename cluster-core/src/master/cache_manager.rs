@@ -13,6 +13,8 @@ use super::proxy_state::{Event, State};
 use super::start::MasterError;
 use crate::id::{Generation, ProcessId};
 use crate::node::ProcessState;
+use crate::options::CacheMode;
+use crate::sys::process::Process;
 
 /// What was last heard of the cache manager.
 pub(super) struct CacheManager {
@@ -27,9 +29,78 @@ pub(super) struct CacheManager {
     accident: Option<Accident>,
     /// Somebody waits for its first start.
     on_ready: Option<oneshot::Sender<Result<(), MasterError>>>,
+    /// It has been taken over, and has not handed over yet what it has.
+    to_adopt: bool,
+    /// Another one has its place.
+    superseded: bool,
 }
 
 impl CacheManager {
+    fn new() -> Self {
+        CacheManager {
+            proxy: None,
+            pid: 0,
+            started: Instant::now(),
+            state: State::Died,
+            build: String::new(),
+            linked: false,
+            accidents: Accidents::new(Pace::default()),
+            accident: None,
+            on_ready: None,
+            to_adopt: false,
+            superseded: false,
+        }
+    }
+
+    /// One whose process has just been started.
+    pub(super) fn started(pid: u32, proxy: Addr<WorkerProxy>) -> Self {
+        CacheManager {
+            proxy: Some(proxy),
+            pid,
+            state: State::Forked,
+            ..CacheManager::new()
+        }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Addr<WorkerProxy>> {
+        self.proxy.as_ref()
+    }
+
+    pub(super) fn is_superseded(&self) -> bool {
+        self.superseded
+    }
+
+    /// Another one has taken its place.
+    pub(super) fn supersede(&mut self) {
+        self.superseded = true;
+    }
+
+    /// Enters what was heard of it, where nothing follows from it.
+    pub(super) fn note(&mut self, what: What) {
+        match what {
+            What::State(state) => self.state = state,
+            What::Linked { build } => {
+                self.linked = true;
+                self.build = build;
+            }
+            What::Unlinked => self.linked = false,
+            What::Accident(accident) => self.accident = Some(accident),
+            What::Happened(_) | What::Beat(_) | What::Ended => {}
+        }
+    }
+
+    pub(super) fn has_process(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    pub(super) fn to_adopt(&self) -> bool {
+        self.to_adopt
+    }
+
     pub(super) fn proxy_of(&self, pid: u32) -> Option<Addr<WorkerProxy>> {
         self.proxy.clone().filter(|_| self.pid == pid)
     }
@@ -59,19 +130,53 @@ impl Master {
         ctx: &mut Context<Self>,
     ) -> oneshot::Receiver<Result<(), MasterError>> {
         let (on_ready, ready) = oneshot::channel();
-        self.cache = Some(CacheManager {
-            proxy: None,
-            pid: 0,
-            started: Instant::now(),
-            state: State::Died,
-            build: String::new(),
-            linked: false,
-            accidents: Accidents::new(Pace::default()),
-            accident: None,
-            on_ready: Some(on_ready),
-        });
-        self.spawn_cache(ctx);
+        let cache = self.cache.get_or_insert_with(CacheManager::new);
+        cache.on_ready = Some(on_ready);
+        // One that was adopted serves already, or its proxy waits for it.
+        match cache.state {
+            State::Active => cache.serves(),
+            _ if cache.has_process() => {}
+            _ => self.spawn_cache(ctx),
+        }
         ready
+    }
+
+    /// Takes over a cache manager that another master has started; false where there is to be none.
+    pub(super) fn adopt_cache(&mut self, process: Process) -> bool {
+        let options = self.cluster.options();
+        let wanted = options.cache.enable && options.cache.mode == CacheMode::Standalone;
+        let (true, Some(ears)) = (wanted, self.ears.clone()) else {
+            return false;
+        };
+        let patience = Patience {
+            start: options.start_timeout,
+            stop: options.stop_timeout,
+        };
+        let pid = process.pid();
+        info!(pid, "cache manager adopted");
+        self.pids.write(ProcessId::CacheManager, pid);
+        let state = State::Active;
+        let proxy = WorkerProxy::adopted(ProcessId::CacheManager, process, state, patience, ears);
+        let adopted = CacheManager {
+            state,
+            to_adopt: true,
+            ..CacheManager::started(pid, proxy.start())
+        };
+        // A second one was taking over from the first when their master died.
+        match self.cache {
+            None => self.cache = Some(adopted),
+            Some(_) => self.next_cache = Some(adopted),
+        }
+        true
+    }
+
+    /// The cache manager that was taken over has linked; gives back its proxy.
+    pub(super) fn cache_arrived(&mut self, pid: u32, began: Instant) -> Option<Addr<WorkerProxy>> {
+        let both = [&mut self.cache, &mut self.next_cache];
+        let cache = both.into_iter().flatten().find(|cache| cache.pid == pid)?;
+        cache.started = began;
+        cache.to_adopt = false;
+        cache.proxy.clone()
     }
 
     fn spawn_cache(&mut self, ctx: &mut Context<Self>) {
@@ -102,7 +207,7 @@ impl Master {
         }
     }
 
-    fn restart_cache_later(&mut self, why: Accident, ctx: &mut Context<Self>) {
+    pub(super) fn restart_cache_later(&mut self, why: Accident, ctx: &mut Context<Self>) {
         if self.is_stopping() {
             return;
         }
@@ -125,15 +230,11 @@ impl Master {
         });
     }
 
-    pub(super) fn told_of_cache(&mut self, what: What, ctx: &mut Context<Self>) {
-        let Some(cache) = &mut self.cache else { return };
+    pub(super) fn told_of_cache(&mut self, pid: u32, what: What, ctx: &mut Context<Self>) {
+        let Some(cache) = self.cache.as_mut().filter(|cache| cache.pid == pid) else {
+            return;
+        };
         match what {
-            What::State(state) => cache.state = state,
-            What::Linked { build } => {
-                cache.linked = true;
-                cache.build = build;
-            }
-            What::Unlinked => cache.linked = false,
             What::Happened(Happening::Listening { addresses }) => {
                 info!(
                     pid = cache.pid,
@@ -141,9 +242,7 @@ impl Master {
                     "the cache manager serves"
                 );
                 cache.accidents.listened();
-                if let Some(on_ready) = cache.on_ready.take() {
-                    let _ = on_ready.send(Ok(()));
-                }
+                cache.serves();
             }
             What::Happened(Happening::WarmUpFailed { cause, .. }) => {
                 error!(pid = cache.pid, %cause, "the cache manager did not start");
@@ -152,32 +251,37 @@ impl Master {
             What::Happened(Happening::Died { exit, .. }) => {
                 info!(pid = cache.pid, %exit, "the cache manager has ended");
             }
-            What::Happened(_) | What::Beat(_) => {}
-            What::Accident(accident) => cache.accident = Some(accident),
             What::Ended => {
                 cache.proxy = None;
                 cache.linked = false;
+                cache.state = State::Died;
                 let accident = cache.accident.take();
                 self.forget_cache();
                 self.pids.remove(ProcessId::CacheManager);
-                if let Some(accident) = accident {
+                // Where another one is about to take over, that is what it has ended for.
+                if let (Some(accident), None) = (accident, &self.next_cache) {
                     self.restart_cache_later(accident, ctx);
                 }
+                self.look_who_is_missing();
             }
+            other => cache.note(other),
         }
     }
 
     /// Dismisses the cache manager, if there is one to dismiss.
     /// Without time to drain, it is killed. False where there is none left.
     pub(super) fn dismiss_cache(&mut self, within: Option<Duration>) -> bool {
-        let proxy = self.cache.as_ref().and_then(|cache| cache.proxy.as_ref());
-        if let Some(proxy) = proxy {
+        let both = [&self.cache, &self.next_cache];
+        let proxies = both.into_iter().flatten().filter_map(CacheManager::proxy);
+        let mut any = false;
+        for proxy in proxies {
+            any = true;
             match within {
                 Some(within) => proxy.do_send(Dismiss { within }),
                 None => proxy.do_send(Want(Event::Kill)),
             }
         }
-        proxy.is_some()
+        any
     }
 
     /// Who still waits for its first start waits in vain: all has ended.
@@ -189,6 +293,12 @@ impl Master {
 }
 
 impl CacheManager {
+    fn serves(&mut self) {
+        if let Some(on_ready) = self.on_ready.take() {
+            let _ = on_ready.send(Ok(()));
+        }
+    }
+
     fn failed(&mut self, cause: String) {
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(MasterError::CacheManager { cause }));

@@ -12,7 +12,7 @@ use super::start::MasterError;
 use super::wanted::RollKind;
 use super::wanted::command::{self, Accepted, Command, MOST_WORKERS, Refused};
 use super::wanted::view::View;
-use super::{End, Master, Waiter};
+use super::{End, Fate, Master, Waiter};
 use crate::emitter::{Target, emit_json};
 use crate::events;
 use crate::id::WorkerId;
@@ -69,6 +69,16 @@ impl Handler<Open> for Master {
         self.spawner.set_sockets(open.sockets);
         self.on_ready = Some(on_ready);
         self.open = true;
+        if self
+            .workers
+            .values()
+            .any(|worker| worker.view.state.is_up())
+        {
+            // Workers that another master has started serve: the cluster was ready before this one came.
+            self.ready = true;
+            self.accidents.listened();
+        }
+        self.go_on_with_upgrade(ctx);
         self.reconcile(ctx);
         actix::MessageResult(ready)
     }
@@ -86,6 +96,7 @@ impl Handler<Operate> for Master {
         let waiter = Waiter { reply, progress };
         match operation {
             Operation::Restart { wait } => self.restart(wait, waiter),
+            Operation::Upgrade { wait } => self.upgrade(wait, waiter, ctx),
             Operation::Stop { timeout_ms } => self.stop(timeout_ms, waiter, ctx),
             other => {
                 let _ = waiter.reply.send(self.at_once(other));
@@ -132,7 +143,9 @@ impl Master {
             Operation::MarkUp => self.set_mark(Mark::Up),
             Operation::MarkDown => self.set_mark(Mark::Down),
             Operation::Emit { name, json, to } => self.emit(&name, &json, &to),
-            Operation::Restart { .. } | Operation::Stop { .. } => Ok(Value::Null),
+            Operation::Restart { .. } | Operation::Upgrade { .. } | Operation::Stop { .. } => {
+                Ok(Value::Null)
+            }
         }
     }
 
@@ -148,7 +161,7 @@ impl Master {
             .ok_or(OperationError::NoSuchWorker(number))
     }
 
-    fn command(&mut self, command: Command) -> Result<Accepted, OperationError> {
+    pub(super) fn command(&mut self, command: Command) -> Result<Accepted, OperationError> {
         let workers = self.views();
         let view = View {
             workers: &workers,
@@ -277,6 +290,7 @@ impl Master {
         for waiter in self.rolls.drain(..) {
             let _ = waiter.reply.send(Err(OperationError::Stopping));
         }
+        self.upgrade_over(Err(OperationError::Stopping));
     }
 
     pub(super) fn note_stops(&self, note: &str) {
@@ -305,6 +319,7 @@ impl Master {
     /// Says that all has ended. What is left belongs to whoever started the master: sockets, files, the lock.
     pub(super) fn finish(&mut self) {
         self.pids = PidFiles::default();
+        self.gathering = None;
         self.forget_cache();
         if let Some(on_ready) = self.on_ready.take() {
             let _ = on_ready.send(Err(MasterError::Stopped));
@@ -312,9 +327,10 @@ impl Master {
         for waiter in self.stops.drain(..) {
             let _ = waiter.reply.send(Ok(json!({ "stopped": true })));
         }
-        if let Some(on_end) = self.on_end.take() {
+        if let Some(fate) = self.fate.take() {
             info!("all processes have ended");
-            let _ = on_end.send(Ok(()));
+            // It has room: nothing else is told but an exchange, which waits for its end.
+            let _ = fate.try_send(Fate::End(Ok(())));
         }
     }
 }

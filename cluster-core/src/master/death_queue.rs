@@ -34,6 +34,8 @@ pub(crate) enum Reason {
     },
     /// Its heartbeats say so.
     Decay(Decay),
+    /// It runs the build of an upgrade that has failed.
+    PutBack,
 }
 
 impl fmt::Display for Reason {
@@ -44,6 +46,7 @@ impl fmt::Display for Reason {
             Reason::Operator => f.write_str("asked for by an operator"),
             Reason::Silent { silent_ms } => write!(f, "silent for {silent_ms} ms"),
             Reason::Decay(decay) => decay.fmt(f),
+            Reason::PutBack => f.write_str("the upgrade has failed"),
         }
     }
 }
@@ -60,7 +63,8 @@ pub(crate) struct Entry {
 }
 
 /// How far the replacement of the head is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Phase {
     /// No successor is on its way.
     Waiting {
@@ -76,6 +80,13 @@ pub(crate) enum Phase {
     },
     /// The old worker has been told to go.
     Dismissing,
+}
+
+/// A queue as it is written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    entries: Vec<(WorkerId, Reason)>,
+    phase: Phase,
 }
 
 /// How an entry left the queue.
@@ -214,6 +225,39 @@ impl DeathQueue {
         dropped
     }
 
+    /// The queue, to be written down.
+    pub(crate) fn kept(&self) -> Kept {
+        let entries = self.entries.iter();
+        Kept {
+            entries: entries
+                .map(|entry| (entry.worker, entry.reason.clone()))
+                .collect(),
+            phase: self.phase,
+        }
+    }
+
+    /// The queue as it was kept, as far as its workers still live.
+    pub(crate) fn restored(kept: Kept, lives: impl Fn(WorkerId) -> bool, now: Instant) -> Self {
+        let mut queue = DeathQueue::default();
+        let head = kept.entries.first().map(|(worker, _)| *worker);
+        for (worker, reason) in kept.entries {
+            if lives(worker) {
+                queue.push(worker, reason, now);
+            }
+        }
+        // Of another head nothing has been begun.
+        let same_head = head.is_some() && queue.head().map(|(entry, _)| entry.worker) == head;
+        if same_head {
+            queue.phase = match kept.phase {
+                Phase::Starting { successor, attempt } if !lives(successor) => Phase::Waiting {
+                    failed: attempt.saturating_sub(1),
+                },
+                phase => phase,
+            };
+        }
+        queue
+    }
+
     fn position(&self, worker: WorkerId) -> Option<usize> {
         self.entries.iter().position(|entry| entry.worker == worker)
     }
@@ -333,6 +377,35 @@ mod tests {
         assert_eq!(queue.abandon(&Reason::Roll), [w(2), w(4)]);
         assert_eq!(order(&queue), [1, 3]);
         assert_eq!(queue.being_replaced(), Some(w(1)));
+    }
+
+    #[test]
+    fn what_was_kept_goes_on_where_it_was() {
+        let mut queue = queue(&[1, 2]);
+        queue.started(w(3));
+        let kept: Kept =
+            serde_json::from_str(&serde_json::to_string(&queue.kept()).unwrap()).unwrap();
+        let restored = |gone: &[u32]| {
+            let lives = |worker: WorkerId| !gone.contains(&worker.0);
+            DeathQueue::restored(kept.clone(), lives, Instant::now())
+        };
+        let successor = w(3);
+        let starting = Phase::Starting {
+            successor,
+            attempt: 1,
+        };
+        assert_eq!(restored(&[]).head().unwrap().1, starting);
+        assert_eq!(order(&restored(&[])), [1, 2]);
+        assert_eq!(
+            restored(&[3]).head().unwrap().1,
+            Phase::Waiting { failed: 0 }
+        );
+        assert_eq!(order(&restored(&[1])), [2]);
+        assert_eq!(
+            restored(&[1]).head().unwrap().1,
+            Phase::Waiting { failed: 0 }
+        );
+        assert!(restored(&[1, 2]).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use actix::{Addr, Message, Recipient};
 use tokio::net::UnixStream;
 use tracing::{debug, warn};
 
+use super::adopt::Bequeathed;
 use super::operators;
 use super::proxy::{Linked, Reported, Unlinked, WorkerProxy};
 use crate::bridge::handshake;
@@ -16,7 +17,7 @@ use crate::bridge::outbox::Outbox;
 use crate::emitter::hub::Hub;
 use crate::id::ProcessId;
 use crate::node::Cluster;
-use crate::protocol::{Hello, OPERATION_LIMIT, Operate, PROTOCOL, Refused, Report, Welcome};
+use crate::protocol::{Adopt, Hello, OPERATION_LIMIT, Operate, PROTOCOL, Refused, Report, Welcome};
 use crate::sys::stream::Stream;
 use crate::wire::codec;
 use crate::wire::frame::Header;
@@ -31,6 +32,13 @@ pub(crate) struct Arrived(pub(crate) Arrival);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct LinkOpened(pub(crate) ProcessId);
+
+/// Who hears of a process that is let in.
+pub(super) struct Ears {
+    pub(super) proxy: Addr<WorkerProxy>,
+    pub(super) opened: Recipient<LinkOpened>,
+    pub(super) bequeathed: Recipient<Bequeathed>,
+}
 
 /// Turns an arrival away.
 pub(crate) fn refuse(arrival: Arrival, refused: Refused) {
@@ -49,16 +57,35 @@ fn welcome(you: ProcessId) -> Welcome {
     }
 }
 
-/// Lets in a process of ours, and runs its link.
-pub(crate) fn admit(
+/// Lets in a process of ours, after it has handed over what it has where it is to be adopted, and runs its link.
+pub(super) fn admit(
     arrival: Arrival,
     process: ProcessId,
     cluster: Cluster,
-    proxy: Addr<WorkerProxy>,
-    opened: Recipient<LinkOpened>,
+    adopt: Option<Adopt>,
+    ears: Ears,
 ) {
     let Arrival { hello, stream, .. } = arrival;
+    let Ears {
+        proxy,
+        opened,
+        bequeathed,
+    } = ears;
     actix_rt::spawn(async move {
+        if let Some(adopt) = adopt {
+            match handshake::adopt(&stream, &adopt).await {
+                // Once for each process that is adopted, and not to be lost: `do_send`.
+                Ok(bequest) => bequeathed.do_send(Bequeathed {
+                    process,
+                    pid: hello.pid,
+                    bequest,
+                }),
+                Err(e) => {
+                    warn!(%process, pid = hello.pid, error = %e, "it does not hand over what it has");
+                    return;
+                }
+            }
+        }
         if let Err(e) = handshake::send(&stream, &welcome(process)).await {
             debug!(%process, error = %e, "a link ended in its handshake");
             return;

@@ -49,6 +49,12 @@ impl PidFiles {
         }
     }
 
+    /// Writes a pid file in place of one that another process of the same role has left.
+    pub(crate) fn write_over(&mut self, process: ProcessId, pid: u32) {
+        self.written.retain(|(written, _)| *written != process);
+        self.write(process, pid);
+    }
+
     /// Removes a pid file, unless another cluster has written its own there since.
     pub(crate) fn remove(&mut self, process: ProcessId) {
         let Some(path) = self.path(process) else {

@@ -36,6 +36,8 @@ pub(crate) const REPORTS: usize = 4096;
 #[rtype(result = "()")]
 pub(crate) struct Told {
     pub(crate) process: ProcessId,
+    /// Its pid: during an upgrade there are two cache managers.
+    pub(crate) pid: u32,
     /// All that one event led to, in order: the master decides only when it has heard it all.
     pub(crate) what: Vec<What>,
 }
@@ -103,6 +105,16 @@ pub(crate) struct Dismiss {
     pub(crate) within: Duration,
 }
 
+/// Another process has taken this one's place: it is dismissed, and what it offered is the other's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Supersede;
+
+/// A process that was taken over has said how far it is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settle(pub(crate) State);
+
 /// The process has linked.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -156,6 +168,8 @@ pub(crate) struct WorkerProxy {
     exit: Option<Exit>,
     /// Its end has been dealt with.
     over: bool,
+    /// Another process has its place: what it offered is the other's now.
+    superseded: bool,
     /// What the master is to be told of the event at hand.
     to_tell: Vec<What>,
     ears: Ears,
@@ -176,8 +190,24 @@ impl WorkerProxy {
             accident: None,
             exit: None,
             over: false,
+            superseded: false,
             to_tell: Vec::new(),
             ears,
+        }
+    }
+
+    /// A process that another master has started, in this state as far as is known.
+    pub(crate) fn adopted(
+        me: ProcessId,
+        process: Process,
+        state: State,
+        patience: Patience,
+        ears: Ears,
+    ) -> Self {
+        WorkerProxy {
+            state,
+            has_linked: true,
+            ..Self::new(me, process, patience, ears)
         }
     }
 
@@ -303,8 +333,15 @@ impl WorkerProxy {
     fn tell_all(&mut self) {
         let what = std::mem::take(&mut self.to_tell);
         if !what.is_empty() {
-            let process = self.me;
-            self.ears.master.do_send(Told { process, what });
+            let (process, pid) = (self.me, self.process.pid());
+            self.ears.master.do_send(Told { process, pid, what });
+        }
+    }
+
+    /// What it offered is gone. `do_send`, as for states: it must not be lost, and comes once for each link.
+    fn depart(&self) {
+        if !self.superseded {
+            self.ears.departed.do_send(Departed(self.me));
         }
     }
 
@@ -314,8 +351,7 @@ impl WorkerProxy {
             return;
         }
         self.step(Event::Exited, ctx);
-        // As for states: it must not be lost, and comes once.
-        self.ears.departed.do_send(Departed(self.me));
+        self.depart();
         self.tell(What::Ended);
         self.tell_all();
         actix::ActorContext::stop(ctx);
@@ -361,6 +397,32 @@ impl Handler<Dismiss> for WorkerProxy {
     }
 }
 
+impl Handler<Supersede> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, _: Supersede, ctx: &mut Context<Self>) {
+        self.superseded = true;
+        self.step(Event::Dismiss, ctx);
+    }
+}
+
+impl Handler<Settle> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Settle(state): Settle, ctx: &mut Context<Self>) {
+        if self.state == State::Died {
+            return;
+        }
+        debug!(process = %self.me, from = %self.state, to = %state, "settled");
+        self.state = state;
+        for effect in proxy_state::begin(state) {
+            self.carry_out(*effect, Event::LinkBack, ctx);
+        }
+        self.tell(What::State(state));
+        self.tell_all();
+    }
+}
+
 impl Handler<Linked> for WorkerProxy {
     type Result = ();
 
@@ -390,7 +452,7 @@ impl Handler<Unlinked> for WorkerProxy {
             self.tell(What::Unlinked);
             self.step(Event::LinkLost, ctx);
             // It is offered again on the next link; a withdrawal in between would not be heard.
-            self.ears.departed.do_send(Departed(self.me));
+            self.depart();
             if self.exit.is_some() {
                 self.ended(ctx);
             }

@@ -7,6 +7,7 @@ use tracing::debug;
 
 use super::Master;
 use super::proxy_state::State;
+use super::record::{Record, Remembered};
 use crate::emitter::hub::Routes;
 use crate::id::ProcessId;
 use crate::node::{ClusterState, NodeState, ProcessState, QueueEntry, WorkerState};
@@ -16,7 +17,8 @@ use crate::wire::codec;
 use crate::wire::message::WireMessage;
 
 impl Master {
-    pub(super) fn publish(&self) {
+    pub(super) fn publish(&mut self) {
+        self.keep_record();
         self.publish_state();
         let roster = self.roster();
         let hub = &self.cluster.emitter().hub;
@@ -29,6 +31,31 @@ impl Master {
                 }
             }
         }
+    }
+
+    /// Writes down what the next master has to know, should this one die. A cluster that stops, or has not begun, has nothing to go on from.
+    fn keep_record(&mut self) {
+        if !self.open || self.is_stopping() {
+            return;
+        }
+        let workers = self.workers.values().map(|worker| Remembered {
+            id: worker.view.id,
+            state: worker.view.state,
+            generation: worker.view.generation,
+            slots: worker.slots.clone(),
+            build: worker.build.clone(),
+        });
+        let record = Record {
+            wanted: self.wanted.clone(),
+            workers_option: self.cluster.options().workers,
+            mark: self.mark,
+            next_worker: self.next_worker,
+            workers: workers.collect(),
+            queue: self.queue.kept(),
+            upgrade: self.last_upgrade.clone(),
+            made_directory: self.made_directory,
+        };
+        self.record.keep(record);
     }
 
     /// Tells a process that has just linked who else is there.
@@ -119,6 +146,7 @@ impl Master {
             cache_socket: enabled.then(|| self.cluster.cache_socket()),
             workers: workers.collect(),
             death_queue: death_queue.collect(),
+            upgrade: self.last_upgrade.clone(),
         }));
     }
 }

@@ -1,8 +1,10 @@
 //! Starting processes from the program that the master itself runs, with all that they inherit.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::id::{Generation, ProcessId};
@@ -16,6 +18,10 @@ use crate::worker::boot::{BootRecord, InheritedSocket};
 /// What every process is started with.
 pub(crate) struct Spawner {
     program: PathBuf,
+    /// The file that this process itself runs: what lies on disk may be another by now.
+    running: File,
+    /// Processes are started from what lies on disk, whatever it is.
+    on_disk: bool,
     args: Vec<OsString>,
     options: Options,
     runtime_dir: PathBuf,
@@ -42,10 +48,12 @@ pub(crate) struct Spawned {
 }
 
 impl Spawner {
-    /// Prepares to start processes: the program is the file that this process was started from, under the name it had then.
+    /// Prepares to start processes: the program is that which this process itself runs, also where its file has been replaced since.
     pub(crate) fn new(options: Options, runtime_dir: PathBuf) -> io::Result<Self> {
         Ok(Spawner {
             program: process::exe()?.to_owned(),
+            running: File::open("/proc/self/exe")?,
+            on_disk: false,
             args: std::env::args_os().skip(1).collect(),
             options,
             runtime_dir,
@@ -58,6 +66,48 @@ impl Spawner {
     /// The sockets that workers inherit from now on.
     pub(crate) fn set_sockets(&mut self, sockets: Vec<Socket>) {
         self.sockets = sockets;
+    }
+
+    /// Takes over the page that the workers of another master share.
+    ///
+    /// # Errors
+    ///
+    /// As [`Page::from_fd`].
+    pub(crate) fn take_page(&mut self, fd: OwnedFd) -> io::Result<()> {
+        self.page = Page::from_fd(fd)?;
+        self.taken.resize(self.page.slots(), false);
+        Ok(())
+    }
+
+    /// These slots are a worker's that was adopted.
+    pub(crate) fn reserve(&mut self, slots: &[usize]) {
+        for slot in slots {
+            if let Some(taken) = self.taken.get_mut(*slot) {
+                *taken = true;
+            }
+        }
+    }
+
+    /// From now on processes are started from what lies on disk, or again from what this one runs.
+    pub(crate) fn start_what_is_on_disk(&mut self, on_disk: bool) {
+        self.on_disk = on_disk;
+    }
+
+    /// The file to execute: under its own path while the program of this process lies there.
+    fn file(&self) -> PathBuf {
+        let is_there = || {
+            let (there, running) = (self.program.metadata().ok()?, self.running.metadata().ok()?);
+            Some((there.dev(), there.ino()) == (running.dev(), running.ino()))
+        };
+        match self.on_disk || is_there() == Some(true) {
+            true => self.program.clone(),
+            false => format!("/proc/self/fd/{}", self.running.as_raw_fd()).into(),
+        }
+    }
+
+    /// Starts a cache manager that is to take over from the one that serves.
+    pub(crate) fn spawn_next_cache(&mut self) -> io::Result<Process> {
+        self.spawn_with(ProcessId::CacheManager, Generation(1), false, true, &[])
     }
 
     /// Starts a process.
@@ -73,7 +123,7 @@ impl Spawner {
         } else {
             Vec::new()
         };
-        let spawned = self.spawn_with(who, generation, paused, serves, &slots);
+        let spawned = self.spawn_with(who, generation, paused, false, &slots);
         if spawned.is_err() {
             self.free(&slots);
         }
@@ -88,9 +138,10 @@ impl Spawner {
         who: ProcessId,
         generation: Generation,
         paused: bool,
-        serves: bool,
+        takes_over: bool,
         slots: &[usize],
     ) -> io::Result<Process> {
+        let serves = matches!(who, ProcessId::Worker(_));
         let sockets: &[Socket] = if serves { &self.sockets } else { &[] };
         let record = BootRecord {
             process: who,
@@ -111,6 +162,9 @@ impl Spawner {
                 .collect(),
             page: serves.then(|| self.page.fd().as_raw_fd()),
             slots: slots.to_vec(),
+            takes_over,
+            lock: None,
+            monitor: None,
         };
         let handover = Handover::new(&serde_json::to_vec(&record)?)?;
         let mut fds: Vec<_> = sockets.iter().map(Socket::fd).collect();
@@ -121,11 +175,13 @@ impl Spawner {
         let mut env = vec![handover.variable()];
         env.extend(tuning(who));
         process::spawn(Spawn {
-            program: self.program.clone(),
+            program: self.file(),
             args: self.args.clone(),
             env,
             fds,
+            arg0: Some(self.program.clone().into()),
             new_group: true,
+            ..Spawn::default()
         })
     }
 
@@ -148,8 +204,15 @@ impl Spawner {
     pub(crate) fn free(&mut self, slots: &[usize]) {
         for slot in slots {
             self.page.clear(*slot);
-            self.taken[*slot] = false;
+            if let Some(taken) = self.taken.get_mut(*slot) {
+                *taken = false;
+            }
         }
+    }
+
+    /// What processes are started with.
+    pub(crate) fn args(&self) -> &[OsString] {
+        &self.args
     }
 
     /// The file that processes are started from.

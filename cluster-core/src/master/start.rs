@@ -1,7 +1,8 @@
 //! The master from its first moment until the cluster serves, and its end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,23 +14,30 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use super::adopt::Gather;
 use super::commands::{Open, Operate, StartCache};
 use super::links::Arrived;
 use super::pid_files::PidFiles;
+use super::record::RecordFile;
 use super::retirement::{Retirement, ShouldRetire};
 use super::spawn::Spawner;
-use super::{End, Master};
+use super::upgrade::ExecFailed;
+use super::{End, Fate, Master};
 use crate::bridge::listener;
 use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
-use crate::id::{Generation, ProcessId};
+use crate::id::{Generation, ProcessId, Role};
 use crate::node::{Cluster, OPERATIONS, builtin};
 use crate::options::{Host, Options};
 use crate::protocol::Operation;
 use crate::status::aggregator::{Offered, StatusAggregator};
+use crate::sys::inherit::Handover;
+use crate::sys::presence;
+use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, socket};
 use crate::worker::application::{Application, Means, Serving, Socket, StartFailure};
+use crate::worker::boot::BootRecord;
 
 /// Connections that may wait in the queue of the shared socket; the kernel's own bound may be lower.
 const BACKLOG: u32 = 1024;
@@ -93,11 +101,15 @@ pub trait Monitor {
     /// The address that it will bind.
     fn address(&self, options: &Options) -> SocketAddr;
 
-    /// Binds and serves; gives back its addresses.
+    /// Serves on this listening socket, or else binds one; gives back its addresses.
     fn serve(
         &mut self,
         cluster: &Cluster,
+        inherited: Option<TcpListener>,
     ) -> LocalBoxFuture<'static, Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>>;
+
+    /// Its listening socket, for the master that comes after this one in the same process.
+    fn hand_over(&self) -> Option<TcpListener>;
 
     /// Ends it.
     fn stop(&mut self) -> LocalBoxFuture<'static, ()>;
@@ -116,6 +128,14 @@ pub(crate) struct Plan {
     pub(crate) serves: bool,
     pub(crate) own_sockets: Vec<MakeSocket>,
     pub(crate) should_retire: Option<ShouldRetire>,
+    /// What the master before this one, in the same process, has kept.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// What a master keeps while it is exchanged for another build in place; all else is adopted.
+pub(crate) struct Kept {
+    pub(crate) lock: OwnedFd,
+    pub(crate) monitor: Option<TcpListener>,
 }
 
 /// The master once the cluster serves.
@@ -131,6 +151,8 @@ struct Estate {
     lock: Option<Lock>,
     unix_sockets: Vec<SocketFile>,
     monitor: Option<Box<dyn Monitor>>,
+    /// The listening socket of the monitor before this one.
+    monitor_socket: Option<TcpListener>,
     cache: Option<Box<dyn Serving>>,
     /// The cache manager's socket: where its process was killed, its file is left.
     cache_socket: Option<PathBuf>,
@@ -167,6 +189,45 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl Estate {
+    /// Who lives of those that a master has started here.
+    fn present(&self) -> Result<Vec<(ProcessId, u32)>, MasterError> {
+        presence::present(&self.directory.path().join(presence::FILE)).map_err(|source| {
+            let what = "who is present in the runtime directory cannot be told";
+            MasterError::System { what, source }
+        })
+    }
+
+    /// Exchanges this master for the program on disk, in place. Comes back only where that fails, with the reason; the monitor serves
+    /// again then.
+    async fn exchange(&mut self, cluster: &Cluster) -> io::Error {
+        let monitor = self
+            .monitor
+            .as_ref()
+            .and_then(|monitor| monitor.hand_over());
+        if let Some(monitor) = &mut self.monitor {
+            let _ = tokio::time::timeout(LAST_STEPS, monitor.stop()).await;
+        }
+        let failed = match &self.lock {
+            None => io::ErrorKind::NotFound.into(),
+            Some(lock) => execute(cluster, lock, monitor.as_ref()),
+        };
+        error!(error = %failed, "the master cannot be exchanged");
+        if let Some(serves) = &mut self.monitor
+            && let Err(e) = serves.serve(cluster, monitor).await
+        {
+            error!(error = %e, "the monitor does not serve any more");
+        }
+        failed
+    }
+
+    /// Ends the master alone: whoever it has taken over serves on, for the next one to take over.
+    async fn leave(mut self) {
+        if let Some(monitor) = &mut self.monitor {
+            let _ = tokio::time::timeout(LAST_STEPS, monitor.stop()).await;
+        }
+        drop(self.lock.take());
+    }
+
     async fn end(mut self) {
         let steps = async {
             if let Some(cache) = &mut self.cache {
@@ -185,11 +246,38 @@ impl Estate {
         if let Some(path) = &self.cache_socket {
             socket::remove_abandoned(path);
         }
+        // Where somebody lives all the same, the next master is to know.
+        if matches!(self.present(), Ok(present) if present.is_empty()) {
+            RecordFile::remove(self.directory.path());
+            let _ = std::fs::remove_file(self.directory.path().join(presence::FILE));
+        }
         drop(self.lock.take());
         if let Err(e) = self.directory.remove_if_empty() {
             warn!(error = %e, "the runtime directory was not removed");
         }
     }
+}
+
+/// Executes the program on disk as the next master, with what it is to keep; gives back why it cannot.
+fn execute(cluster: &Cluster, lock: &Lock, monitor: Option<&TcpListener>) -> io::Error {
+    let mut fds = vec![lock.as_fd()];
+    fds.extend(monitor.map(AsFd::as_fd));
+    let record = BootRecord {
+        lock: Some(lock.as_fd().as_raw_fd()),
+        monitor: monitor.map(AsRawFd::as_raw_fd),
+        ..BootRecord::of_master(cluster.node.runtime_dir.clone(), cluster.options().clone())
+    };
+    let handover = serde_json::to_vec(&record)
+        .map_err(io::Error::from)
+        .and_then(|bytes| Handover::new(&bytes));
+    let (handover, program) = match (handover, process::exe()) {
+        (Ok(handover), Ok(program)) => (handover, program),
+        (Err(e), _) | (_, Err(e)) => return e,
+    };
+    fds.push(handover.as_fd());
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    info!(program = %program.display(), "exchanging the master");
+    process::exec(program, &args, vec![handover.variable()], &fds)
 }
 
 /// Starts the cluster; resolves when all workers are ready.
@@ -205,23 +293,43 @@ pub(crate) async fn start(
     // Before there is anything that a signal could leave behind.
     let signals = Signals::new().map_err(system("signals cannot be caught"))?;
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
-    let lock = directory.lock()?;
+    let (lock, monitor) = match plan.kept.take() {
+        Some(kept) => (directory.keep_lock(kept.lock)?, kept.monitor),
+        None => (directory.lock()?, None),
+    };
     let mut estate = Estate {
         lock: Some(lock),
         unix_sockets: Vec::new(),
         monitor: plan.monitor.take(),
+        monitor_socket: monitor,
         cache: None,
         cache_socket: None,
         directory,
     };
-    if let Err(e) = check_ports(&options, estate.monitor.as_deref(), plan.serves) {
+    let present = match estate.present() {
+        Ok(present) => present,
+        Err(e) => {
+            estate.leave().await;
+            return Err(e);
+        }
+    };
+    // Whoever is present holds the application's sockets, and hands them over.
+    let binds = plan.serves
+        && !present
+            .iter()
+            .any(|(process, _)| process.role() == Role::Worker);
+    let monitor = estate
+        .monitor
+        .as_deref()
+        .filter(|_| estate.monitor_socket.is_none());
+    if let Err(e) = check_ports(&options, monitor, binds) {
         estate.end().await;
         return Err(e);
     }
     info!(name = options.name, build = crate::build::id(), directory = %estate.directory.path().display(), "master");
     let should_retire = plan.should_retire.take();
     let begun = begin(&options, &mut estate, should_retire, actors);
-    let (cluster, master, ended) = match begun {
+    let (cluster, master, mut fates) = match begun {
         Ok(begun) => begun,
         Err(e) => {
             estate.end().await;
@@ -229,12 +337,24 @@ pub(crate) async fn start(
         }
     };
     actix_rt::spawn(obey(signals, cluster.clone()));
-    let rest = bring_up(plan, &cluster, &master, &mut estate).await;
+    let adopts = !present.is_empty();
+    let rest = bring_up(plan, &cluster, &master, &mut estate, present).await;
     match rest {
         Ok(addresses) => {
             let (tell, end) = oneshot::channel();
+            let here = cluster.clone();
             actix_rt::spawn(async move {
-                let outcome = ended.await.unwrap_or(Ok(()));
+                let outcome = loop {
+                    match fates.recv().await {
+                        // `do_send`: there is one exchange at a time.
+                        Some(Fate::Exchange) => {
+                            let failed = estate.exchange(&here).await;
+                            master.do_send(ExecFailed(failed));
+                        }
+                        Some(Fate::End(outcome)) => break outcome,
+                        None => break Ok(()),
+                    }
+                };
                 estate.end().await;
                 let _ = tell.send(outcome);
             });
@@ -244,13 +364,19 @@ pub(crate) async fn start(
                 end,
             })
         }
+        // What keeps the master from starting is nothing to those that serve already.
+        Err(e) if adopts && !matches!(e, MasterError::Stopped | MasterError::NoWorker { .. }) => {
+            estate.leave().await;
+            Err(e)
+        }
         Err(e) => {
             let _ = cluster
                 .operate(Operation::Stop {
                     timeout_ms: Some(0),
                 })
                 .await;
-            let _ = ended.await;
+            // An exchange that was asked for meanwhile does not come about.
+            while let Some(Fate::Exchange) = fates.recv().await {}
             estate.end().await;
             Err(e)
         }
@@ -277,7 +403,7 @@ fn check_ports(
     Ok(())
 }
 
-type Begun = (Cluster, Addr<Master>, oneshot::Receiver<End>);
+type Begun = (Cluster, Addr<Master>, mpsc::Receiver<Fate>);
 
 /// The master's socket, hub and actors: from here on there is somebody to stop.
 fn begin(
@@ -326,11 +452,22 @@ fn begin(
     estate.cache_socket = options.cache.enable.then(|| cluster.cache_socket());
     let status = StatusAggregator::launch(cluster.emitter());
     *offers.lock() = Some(status.clone().recipient());
-    let (on_end, ended) = oneshot::channel();
+    // An exchange and the end.
+    let (fate, fates) = mpsc::channel(2);
     let mut pids = pids;
     pids.write(ProcessId::Master, std::process::id());
     let retirement = Retirement::new(should_retire);
-    let master = Master::new(cluster.clone(), spawner, pids, status, on_end, retirement).start();
+    let made = estate.directory.was_made();
+    let master = Master::new(
+        cluster.clone(),
+        spawner,
+        pids,
+        status,
+        fate,
+        retirement,
+        made,
+    );
+    let master = master.start();
 
     let (arrivals, mut arrived) = mpsc::channel(64);
     let inbox = master.clone();
@@ -357,7 +494,7 @@ fn begin(
     builtin::offer(&cluster);
     actix_rt::spawn(beat(cluster.clone()));
     actors(&cluster);
-    Ok((cluster, master, ended))
+    Ok((cluster, master, fates))
 }
 
 /// Monitor, cache manager, sockets, workers: in the order that the documentation promises.
@@ -366,8 +503,10 @@ async fn bring_up(
     cluster: &Cluster,
     master: &Addr<Master>,
     estate: &mut Estate,
+    present: Vec<(ProcessId, u32)>,
 ) -> Result<Vec<String>, MasterError> {
     let options = cluster.options();
+    let inherited = gather(present, master, estate).await?;
     if let Some(monitor) = &mut estate.monitor {
         info!("configuring the monitor");
         monitor.configure(cluster).map_err(MasterError::Monitor)?;
@@ -386,29 +525,22 @@ async fn bring_up(
         }
     }
     if let Some(monitor) = &mut estate.monitor {
-        let addresses = monitor.serve(cluster).await.map_err(MasterError::Monitor)?;
+        let socket = estate.monitor_socket.take();
+        let served = monitor.serve(cluster, socket).await;
+        let addresses = served.map_err(MasterError::Monitor)?;
         info!(addresses = addresses.join(" "), "the monitor serves");
     }
     let mut sockets = Vec::new();
-    for host in options.hosts.iter().filter(|_| plan.serves) {
-        sockets.push(match host {
-            Host::Ip(ip) => Socket::Tcp(socket::bind_tcp(
-                SocketAddr::new(*ip, options.port),
-                BACKLOG,
-            )?),
-            Host::Unix(path) => {
-                let listener = socket::bind_unix(path, 0o660)?;
-                estate.unix_sockets.push(SocketFile::bound(path.clone()));
-                Socket::Unix(listener, path.clone())
-            }
-        });
-    }
-    for make in plan.own_sockets {
-        let socket = make().map_err(MasterError::OwnListener)?;
+    let mut have = |socket| {
         if let Socket::Unix(_, path) = &socket {
             estate.unix_sockets.push(SocketFile::bound(path.clone()));
         }
         sockets.push(socket);
+    };
+    match inherited.is_empty() {
+        false => inherited.into_iter().for_each(have),
+        true if plan.serves => bind(options, plan.own_sockets, &mut have)?,
+        true => {}
     }
     let addresses: Vec<String> = sockets.iter().map(Socket::address).collect();
     if !addresses.is_empty() {
@@ -423,6 +555,52 @@ async fn bring_up(
     Ok(addresses)
 }
 
+/// Takes over whoever the last master has left behind; gives back the sockets that they serve.
+async fn gather(
+    present: Vec<(ProcessId, u32)>,
+    master: &Addr<Master>,
+    estate: &mut Estate,
+) -> Result<Vec<Socket>, MasterError> {
+    if present.is_empty() {
+        RecordFile::remove(estate.directory.path());
+        return Ok(Vec::new());
+    }
+    info!(
+        processes = present.len(),
+        "taking over what the last master has left behind"
+    );
+    let record = RecordFile::read(estate.directory.path());
+    if record.as_ref().is_some_and(|record| record.made_directory) {
+        estate.directory.take_over();
+    }
+    let gathered = master
+        .send(Gather { present, record })
+        .await
+        .map_err(|_| MasterError::Stopped)?;
+    gathered.await.map_err(|_| MasterError::Stopped)
+}
+
+/// Binds what the options name, and makes what the application makes by itself.
+fn bind(
+    options: &Options,
+    own: Vec<MakeSocket>,
+    have: &mut impl FnMut(Socket),
+) -> Result<(), MasterError> {
+    for host in &options.hosts {
+        have(match host {
+            Host::Ip(ip) => Socket::Tcp(socket::bind_tcp(
+                SocketAddr::new(*ip, options.port),
+                BACKLOG,
+            )?),
+            Host::Unix(path) => Socket::Unix(socket::bind_unix(path, 0o660)?, path.clone()),
+        });
+    }
+    for make in own {
+        have(make().map_err(MasterError::OwnListener)?);
+    }
+    Ok(())
+}
+
 async fn start_cache_here(
     cache: Box<dyn Application>,
     cluster: &Cluster,
@@ -434,6 +612,7 @@ async fn start_cache_here(
     let means = Means {
         sockets: Vec::new(),
         slots: Vec::new(),
+        takes_over: false,
     };
     let mut serving = cache.start(cluster.clone(), means).await.map_err(failed)?;
     serving.accept().await.map_err(failed)?;

@@ -13,6 +13,7 @@ use super::nanny::Watch;
 use super::proxy::{Dismiss, Patience, Want, WorkerProxy};
 use super::proxy_state::{Event, State};
 use super::start::MasterError;
+use super::wanted::RollKind;
 use super::wanted::reconcile::{self, Step};
 use super::wanted::view::{View, WorkerView};
 use super::{Master, Worker};
@@ -25,6 +26,7 @@ impl Master {
         if self.open {
             while self.one_step(ctx) {}
         }
+        self.look_whether_put_back();
         self.publish();
     }
 
@@ -49,7 +51,7 @@ impl Master {
                     worker.view.killed = true;
                 }
             }
-            Step::RollDone => self.roll_done(),
+            Step::RollDone => self.roll_done(ctx),
             Step::Wait { until } => {
                 self.wake_at(until, ctx);
                 return false;
@@ -125,6 +127,7 @@ impl Master {
             linked: false,
             suspect: false,
             held: paused,
+            to_adopt: false,
             beat: None,
             history: Default::default(),
             tally: Default::default(),
@@ -164,11 +167,14 @@ impl Master {
         self.queue.push(worker, reason, Instant::now());
     }
 
-    fn roll_done(&mut self) {
+    fn roll_done(&mut self, ctx: &mut Context<Self>) {
         let Some(roll) = self.wanted.roll_done() else {
             return;
         };
         info!(generation = %roll.to, "{} done", roll.kind);
+        if roll.kind == RollKind::Upgrade {
+            return self.workers_upgraded(ctx);
+        }
         for waiter in self.rolls.drain(..) {
             let _ = waiter.reply.send(Ok(json!({ "generation": roll.to })));
         }
@@ -184,7 +190,7 @@ impl Master {
                 let of = u32::try_from(all.clone().count()).unwrap_or(u32::MAX);
                 let new = all.filter(|w| w.view.generation >= generation).count();
                 let done = u32::try_from(new).unwrap_or(u32::MAX);
-                for waiter in &self.rolls {
+                for waiter in self.rolls.iter().chain(self.upgrade_waiters()) {
                     waiter.note(done, of, &format!("worker {} replaced", entry.worker));
                 }
             }
@@ -195,11 +201,10 @@ impl Master {
                     .unwrap_or_else(|| "no cause known".to_owned());
                 error!(worker = %entry.worker, reason = %entry.reason, %cause, "no successor would start; the worker is kept");
                 self.nanny(Watch::Pardon(entry.worker));
-                if self
-                    .wanted
-                    .gave_up(&entry.reason, &mut self.queue)
-                    .is_some()
-                {
+                let failed = self.wanted.gave_up(&entry.reason, &mut self.queue);
+                if failed.is_some_and(|roll| roll.kind == RollKind::Upgrade) {
+                    self.put_back(cause);
+                } else if failed.is_some() {
                     for waiter in self.rolls.drain(..) {
                         let error = OperationError::RestartFailed(cause.clone());
                         let _ = waiter.reply.send(Err(error));
@@ -223,11 +228,10 @@ impl Master {
     }
 
     fn settled(&mut self) {
-        if !self.ready {
-            self.ready = true;
-            info!(workers = self.workers.len(), "all workers are ready");
-        }
+        self.exchanged();
+        self.ready = true;
         if let Some(on_ready) = self.on_ready.take() {
+            info!(workers = self.workers.len(), "all workers are ready");
             let _ = on_ready.send(Ok(()));
         }
     }

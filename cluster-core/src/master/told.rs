@@ -16,16 +16,20 @@ use crate::emitter::Target;
 use crate::events;
 use crate::health::policy::Judgement;
 use crate::id::{ProcessId, Role, WorkerId};
-use crate::protocol::{Beat, Refused};
+use crate::protocol::{Adopt, Beat, Refused};
 
 impl Handler<Told> for Master {
     type Result = ();
 
-    fn handle(&mut self, Told { process, what }: Told, ctx: &mut Context<Self>) {
+    fn handle(&mut self, told: Told, ctx: &mut Context<Self>) {
+        let Told { process, pid, what } = told;
         for what in what {
             match process {
                 ProcessId::Worker(id) => self.told_of_worker(id, what),
-                ProcessId::CacheManager => self.told_of_cache(what, ctx),
+                ProcessId::CacheManager if self.is_next_cache(pid) => {
+                    self.told_of_next_cache(what, ctx);
+                }
+                ProcessId::CacheManager => self.told_of_cache(pid, what, ctx),
                 ProcessId::Master | ProcessId::Operator(_) => {}
             }
         }
@@ -83,8 +87,9 @@ impl Master {
         worker.suspect = false;
         worker.beat = Some(beat.clone());
         let (pid, state) = (worker.pid, worker.view.state);
-        // Whoever is paused or on its way out is left alone.
-        if state == State::Active && !self.queue.contains(id) {
+        // Whoever is paused or on its way out is left alone; the first beat, which says how it was born, comes before it serves.
+        let looked_at = matches!(state, State::Forked | State::Warming | State::Active);
+        if looked_at && !self.queue.contains(id) {
             self.judge(id, &beat);
         }
         let heartbeat = events::Heartbeat {
@@ -142,6 +147,7 @@ impl Master {
         self.wanted.forget(id);
         let left = self.queue.gone(id);
         self.left_queue(left);
+        self.look_who_is_missing();
         self.note_stops(&format!("worker {id} has ended"));
     }
 
@@ -259,17 +265,24 @@ impl Handler<Arrived> for Master {
                 .get(&id)
                 .filter(|worker| worker.pid == hello.pid)
                 .map(|worker| (ProcessId::Worker(id), worker.addr.clone())),
-            (Role::CacheManager, _) => self
-                .cache
-                .as_ref()
-                .and_then(|cache| cache.proxy_of(hello.pid))
+            (Role::CacheManager, _) => [&self.cache, &self.next_cache]
+                .into_iter()
+                .flatten()
+                .find_map(|cache| cache.proxy_of(hello.pid))
                 .map(|addr| (ProcessId::CacheManager, addr)),
             _ => None,
         };
         match expected {
             Some((process, proxy)) => {
-                let opened = ctx.address().recipient();
-                links::admit(arrival, process, self.cluster.clone(), proxy, opened);
+                let ears = links::Ears {
+                    proxy,
+                    opened: ctx.address().recipient(),
+                    bequeathed: ctx.address().recipient(),
+                };
+                let adopt = self
+                    .to_adopt(process, arrival.hello.pid)
+                    .map(|sockets| Adopt { sockets });
+                links::admit(arrival, process, self.cluster.clone(), adopt, ears);
             }
             None => links::refuse(arrival, Refused::Unexpected),
         }

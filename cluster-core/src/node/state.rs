@@ -87,6 +87,39 @@ pub struct QueueEntry {
     pub since: Instant,
 }
 
+/// How far the last upgrade is, or how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UpgradeState {
+    /// The build that all processes ran before.
+    pub from: String,
+    /// The build that they are to run.
+    pub to: String,
+    /// How far it is.
+    pub step: UpgradeStep,
+    /// Why it has failed.
+    pub cause: Option<String>,
+}
+
+/// The steps of an upgrade, in their order, and its two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum UpgradeStep {
+    /// Workers are replaced, one at a time.
+    Workers,
+    /// The cache manager hands over.
+    CacheManager,
+    /// The master is exchanged in place.
+    Master,
+    /// All processes run the new build.
+    Done,
+    /// It has failed, and workers of the new build are replaced.
+    PuttingBack,
+    /// It has failed; all that could be put back runs the old build.
+    Failed,
+}
+
 /// The cluster at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -113,6 +146,8 @@ pub struct ClusterState {
     pub workers: Vec<WorkerState>,
     /// Workers to be replaced, the next one first.
     pub death_queue: Vec<QueueEntry>,
+    /// The last upgrade, where there was one.
+    pub upgrade: Option<UpgradeState>,
 }
 
 impl ClusterState {
@@ -134,6 +169,7 @@ impl ClusterState {
             cache_socket: None,
             workers: Vec::new(),
             death_queue: Vec::new(),
+            upgrade: None,
         }
     }
 
@@ -145,7 +181,7 @@ impl ClusterState {
 
 impl Serialize for ClusterState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("ClusterState", 13)?;
+        let mut out = serializer.serialize_struct("ClusterState", 14)?;
         out.serialize_field("name", &self.name)?;
         out.serialize_field("build", &self.build)?;
         out.serialize_field("state", &self.state)?;
@@ -159,6 +195,7 @@ impl Serialize for ClusterState {
         out.serialize_field("cache_socket", &self.cache_socket)?;
         out.serialize_field("workers", &self.workers)?;
         out.serialize_field("death_queue", &self.death_queue)?;
+        out.serialize_field("upgrade", &self.upgrade)?;
         out.end()
     }
 }

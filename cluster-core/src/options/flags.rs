@@ -14,9 +14,10 @@ use super::table::KEYS;
 use super::{Loader, OptionsError, Origin, Place};
 
 const CONFIG: &str = "config";
+const CHECK: &str = "check";
 const REST: &str = "rest";
 /// Flags that are no keys.
-pub(super) const OTHERS: [&str; 3] = [CONFIG, "help", "version"];
+pub(super) const OTHERS: [&str; 4] = [CONFIG, CHECK, "help", "version"];
 
 const LAYERS: &str = "\
 Every flag can be set in three places. A flag (--ecv.mark-up /up) goes before a variable \
@@ -35,6 +36,8 @@ pub(super) enum Asked {
 pub(super) struct Flags {
     /// The file to read.
     pub(super) config: Option<PathBuf>,
+    /// Look at the options, say whether they are in order, and end.
+    pub(super) check: bool,
     /// The values, in the order in which they stand.
     pub(super) given: Vec<Given>,
     /// What stands after `--`.
@@ -76,6 +79,7 @@ pub(super) fn read(loader: &Loader, args: &[OsString]) -> Result<Asked, OptionsE
     });
     Ok(Asked::Flags(Flags {
         config,
+        check: matches.get_flag(CHECK),
         given: found.into_iter().map(|(_, given)| given).collect(),
         rest: rest.collect::<Result<_, _>>()?,
     }))
@@ -128,7 +132,13 @@ fn command(loader: &Loader, args: &[OsString]) -> Command {
         .next_line_help(true)
         .arg(valued(CONFIG, "FILE").help(
             "The file to read [default: CLUSTER_CONFIG, else ./cluster.toml if there is one]",
-        ));
+        ))
+        .arg(
+            Arg::new(CHECK)
+                .long(CHECK)
+                .action(ArgAction::SetTrue)
+                .help("Read all options, say whether they are in order, and start nothing"),
+        );
     if let Some(about) = &loader.about {
         command = command.about(about.clone());
     }

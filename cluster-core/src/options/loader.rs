@@ -132,7 +132,18 @@ impl Loader {
                 read => Some(read?),
             },
         };
-        self.layer(Sources { file, env, args }, flags)
+        let check = flags.check;
+        let options = self.layer(Sources { file, env, args }, flags)?;
+        if check {
+            let _ = writeln!(
+                io::stdout(),
+                "{}: the options are in order (build {})",
+                options.name,
+                crate::build::id()
+            );
+            std::process::exit(0);
+        }
+        Ok(options)
     }
 
     /// Reads the options out of `sources`, and nothing else: `--config` and `CLUSTER_CONFIG` are passed over.

@@ -52,6 +52,14 @@ impl AsFd for Handover {
     }
 }
 
+/// A file without a name for what another process says.
+///
+/// # Errors
+/// What the system said.
+pub(crate) fn scratch() -> io::Result<OwnedFd> {
+    carrier::scratch()
+}
+
 /// Takes the boot record that this process was started with, and closes its descriptor.
 ///
 /// `None` if there is none: the process was started by a person, or by a process of the cluster that meant nothing by

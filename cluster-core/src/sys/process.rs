@@ -4,6 +4,7 @@
 
 mod children;
 mod descriptors;
+mod exec;
 mod exit;
 mod identity;
 mod spawn;
@@ -21,6 +22,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(crate) use children::{become_subreaper, reap_strangers};
+pub(crate) use exec::exec;
 pub use exit::Exit;
 pub(crate) use identity::{exe, user_id};
 pub(crate) use spawn::{Spawn, spawn};
@@ -37,19 +39,18 @@ pub(crate) struct Process {
     pid: Pid,
     /// Absent where the kernel has none (not Linux, a sandbox).
     pidfd: Option<OwnedFd>,
-    child: bool,
     exit: Mutex<Option<Exit>>,
 }
 
 impl Process {
-    /// Addresses a running process that this one did not start.
+    /// Addresses a running process that this program did not start.
     ///
-    /// Its exit status can be learned only if it is a child of this process all the same (as after an exec in place).
+    /// Its exit status can be learned only if it is a child of this process all the same (as after an exec in place); then it is
+    /// reaped like one that was started here.
     ///
     /// # Errors
     /// `NotFound` if there is no such process.
-    #[cfg(test)]
-    pub(crate) fn open(pid: u32) -> io::Result<Self> {
+    pub(crate) fn adopt(pid: u32) -> io::Result<Self> {
         let pid = i32::try_from(pid)
             .ok()
             .and_then(Pid::from_raw)
@@ -58,10 +59,10 @@ impl Process {
         if pidfd.is_none() && rustix::process::test_kill_process(pid) == Err(Errno::SRCH) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        children::registry().add(pid);
         Ok(Self {
             pid,
             pidfd,
-            child: false,
             exit: Mutex::new(None),
         })
     }
@@ -140,7 +141,7 @@ impl Process {
                 // Not a child of ours, or reaped by somebody else.
                 Err(_) => self.has_ended().then_some(Exit::Unknown),
             };
-            if self.child && exit.is_some() {
+            if exit.is_some() {
                 children::forget(self.pid);
             }
         }
@@ -190,7 +191,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.child && self.try_exited().is_none() {
+        if self.try_exited().is_none() {
             children::abandon(self.pid);
         }
     }

@@ -7,6 +7,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -68,6 +69,14 @@ impl RuntimeDir {
         Lock::take(&self.place)
     }
 
+    /// Takes the lock that this process has held on, in `file`, while it was exchanged for another program in place.
+    ///
+    /// # Errors
+    /// [`RuntimeDirError`] if it is no longer the lock of this directory.
+    pub(crate) fn keep_lock(&self, file: OwnedFd) -> Result<Lock, RuntimeDirError> {
+        Lock::kept(&self.place, file)
+    }
+
     /// The id of the process that holds the lock of the runtime directory `path`, without taking it.
     ///
     /// `None` if nobody does, or whoever does has not come to write its id.
@@ -76,6 +85,16 @@ impl RuntimeDir {
     /// [`RuntimeDirError::Permission`] if the directory is another user's, else what the system said.
     pub fn is_locked(path: &Path) -> Result<Option<u32>, RuntimeDirError> {
         lock::holder(path)
+    }
+
+    /// Whether it was made here, and not found.
+    pub(crate) fn was_made(&self) -> bool {
+        self.made
+    }
+
+    /// A master before this one made it: it is ours to remove.
+    pub(crate) fn take_over(&mut self) {
+        self.made = true;
     }
 
     /// Removes the directory if nothing is in it and it is ours to remove: made by default, or by this value.

@@ -70,6 +70,8 @@ pub struct Means {
     pub sockets: Vec<Socket>,
     /// A slot of the shared page for each thread; fewer where the page is full.
     pub slots: Vec<Slot>,
+    /// A cache manager is to take over from the one that serves.
+    pub takes_over: bool,
 }
 
 /// An application as core sees it.

@@ -3,12 +3,13 @@
 //! JSON, since an old master starts a new build's workers during an upgrade: unknown fields are passed over.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::application::{Means, Socket};
+use super::keepsake::Keepsake;
 use crate::id::{Generation, ProcessId};
 use crate::options::Options;
 use crate::sys::inherit;
@@ -28,6 +29,15 @@ pub(crate) struct BootRecord {
     pub(crate) sockets: Vec<InheritedSocket>,
     pub(crate) page: Option<RawFd>,
     pub(crate) slots: Vec<usize>,
+    /// A cache manager is to take over from the one that serves.
+    #[serde(default)]
+    pub(crate) takes_over: bool,
+    /// What a master keeps while it is exchanged in place: the lock.
+    #[serde(default)]
+    pub(crate) lock: Option<RawFd>,
+    /// And the monitor's listening socket.
+    #[serde(default)]
+    pub(crate) monitor: Option<RawFd>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +48,33 @@ pub(crate) struct InheritedSocket {
 }
 
 impl BootRecord {
+    /// What a master tells the one that it is exchanged for.
+    pub(crate) fn of_master(runtime_dir: PathBuf, options: Options) -> Self {
+        BootRecord {
+            process: ProcessId::Master,
+            generation: Generation(1),
+            paused: false,
+            master: std::process::id(),
+            runtime_dir,
+            options,
+            sockets: Vec::new(),
+            page: None,
+            slots: Vec::new(),
+            takes_over: false,
+            lock: None,
+            monitor: None,
+        }
+    }
+
+    /// What the master before this one, in the same process, has kept.
+    pub(crate) fn kept(&self) -> io::Result<Option<(OwnedFd, Option<OwnedFd>)>> {
+        let Some(lock) = self.lock else {
+            return Ok(None);
+        };
+        let lock = inherit::take_fd(lock)?;
+        let monitor = self.monitor.map(inherit::take_fd).transpose()?;
+        Ok(Some((lock, monitor)))
+    }
     /// The record that this process was started with, if it was started by a master.
     pub(crate) fn take() -> io::Result<Option<BootRecord>> {
         let Some(bytes) = inherit::take_boot()? else {
@@ -47,8 +84,8 @@ impl BootRecord {
         Ok(Some(record))
     }
 
-    /// Takes the descriptors that the record names.
-    pub(crate) fn means(&self) -> io::Result<Means> {
+    /// Takes the descriptors that the record names; what another master may want of them is kept.
+    pub(crate) fn means(&self) -> io::Result<(Means, Keepsake)> {
         let sockets = self.sockets.iter().map(|socket| {
             let fd = inherit::take_fd(socket.fd)?;
             Ok(match &socket.unix {
@@ -56,14 +93,22 @@ impl BootRecord {
                 Some(path) => Socket::Unix(fd.into(), path.clone()),
             })
         });
-        let sockets = sockets.collect::<io::Result<_>>()?;
-        let slots = match self.page {
+        let sockets = sockets.collect::<io::Result<Vec<_>>>()?;
+        let page = self.page.map(inherit::take_fd).transpose()?;
+        let kept = page.as_ref().map(OwnedFd::try_clone).transpose()?;
+        let slots = match page {
             None => Vec::new(),
             Some(fd) => {
-                let page = Page::from_fd(inherit::take_fd(fd)?)?;
+                let page = Page::from_fd(fd)?;
                 self.slots.iter().filter_map(|n| page.slot(*n)).collect()
             }
         };
-        Ok(Means { sockets, slots })
+        let keepsake = Keepsake::new(&sockets, kept, self.slots.clone())?;
+        let means = Means {
+            sockets,
+            slots,
+            takes_over: self.takes_over,
+        };
+        Ok((means, keepsake))
     }
 }

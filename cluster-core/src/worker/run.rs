@@ -13,6 +13,7 @@ use crate::bridge::uplink::LinkState;
 use crate::health::heartbeat::Sampler;
 use crate::node::Cluster;
 use crate::protocol::{Command, Report};
+use crate::sys::presence::Presence;
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::stacks;
 
@@ -32,6 +33,8 @@ pub(crate) struct Run {
     pub(crate) sampler: Sampler,
     /// It accepts nothing: it was told so, or started so.
     pub(crate) paused: bool,
+    /// Its place among those that live, held to the end.
+    pub(crate) _presence: Presence,
 }
 
 /// Why the process leaves, and how long it may take.
@@ -88,6 +91,7 @@ impl Run {
                     Some(Command::Pause) => {
                         info!("pausing");
                         self.paused = true;
+                        self.reporter.set_paused(true);
                         pausing = Some(self.serving.pause());
                     }
                     Some(Command::Resume) => {
@@ -115,6 +119,7 @@ impl Run {
         match self.serving.accept().await {
             Ok(_) => {
                 self.paused = false;
+                self.reporter.set_paused(false);
                 info!("serving again");
                 self.reporter.report(&Report::Resumed);
             }

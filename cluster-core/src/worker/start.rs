@@ -1,6 +1,7 @@
 //! A process below the master from its first moment until it serves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -9,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::application::{Application, StartFailure};
 use super::boot::BootRecord;
+use super::keepsake::Keepsake;
 use super::run::{self, Run};
 use crate::bridge::handshake::{HandshakeError, PATIENCE};
 use crate::bridge::link::Closed;
@@ -18,7 +20,8 @@ use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
 use crate::id::ProcessId;
 use crate::node::{Cluster, builtin};
-use crate::protocol::{Command, Hello, PROTOCOL, Report, Roster};
+use crate::protocol::{Command, Hello, PROTOCOL, Report, Roster, Standing};
+use crate::sys::presence::{self, Presence};
 use crate::sys::signal::{Signal, Signals};
 use crate::wire::codec;
 use crate::wire::frame::Header;
@@ -46,6 +49,15 @@ pub enum WorkerError {
     /// Signals cannot be caught.
     #[error("signals cannot be caught")]
     Signals(#[source] std::io::Error),
+    /// It cannot say in the runtime directory that it lives.
+    #[error("{} cannot be locked", path.display())]
+    Presence {
+        /// The file in which each process of the cluster has a place.
+        path: std::path::PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// How the process tells the master of itself.
@@ -54,6 +66,8 @@ pub(crate) struct Reporter {
     pub(crate) outbox: Arc<Outbox>,
     /// What was last said of how far the process is.
     last: Arc<Mutex<Option<Report>>>,
+    /// It accepts nothing.
+    paused: Arc<AtomicBool>,
 }
 
 impl Reporter {
@@ -61,6 +75,23 @@ impl Reporter {
         Reporter {
             outbox,
             last: Arc::default(),
+            paused: Arc::default(),
+        }
+    }
+
+    /// Says whether the process accepts, for a master to come; this one learns it from reports.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    fn standing(&self) -> Standing {
+        match &*self.last.lock() {
+            Some(Report::Listening { .. }) if self.paused.load(Ordering::Relaxed) => {
+                Standing::Paused
+            }
+            Some(Report::Listening { .. }) => Standing::Serving,
+            Some(Report::Retiring) => Standing::Leaving,
+            _ => Standing::Starting,
         }
     }
 
@@ -102,10 +133,11 @@ pub(crate) async fn start(
     actors: impl FnOnce(&Cluster),
 ) -> Result<Started, WorkerError> {
     let mut signals = Signals::new().map_err(WorkerError::Signals)?;
-    let means = boot.means().map_err(WorkerError::Means)?;
+    let (means, keepsake) = boot.means().map_err(WorkerError::Means)?;
+    let presence = announce(&boot)?;
     let outbox = Arc::new(Outbox::new());
-    let reporter = Reporter::new(Arc::clone(&outbox));
     let hub = Hub::new(boot.process, Routes::Member(Arc::clone(&outbox)));
+    let reporter = Reporter::new(outbox);
     let offer = {
         let reporter = reporter.clone();
         move |name: &str, offered: bool| {
@@ -131,7 +163,7 @@ pub(crate) async fn start(
 
     let (commands, mut orders) = mpsc::channel(COMMANDS);
     let (rostered, mut roster) = watch::channel(false);
-    let link = connect(&boot, hub, outbox, commands, rostered).await?;
+    let link = connect(&boot, hub, &reporter, keepsake, commands, rostered).await?;
     // From its first step on the application can reach whoever is there; the roster is the master's first word.
     let _ = timeout(PATIENCE, roster.wait_for(|come| *come)).await;
     cluster.status().offer_all();
@@ -152,9 +184,14 @@ pub(crate) async fn start(
         }
     };
     drop(starting);
+    let sampler = Sampler::new(cluster.node.pulses.clone());
     let listening = async {
         let mut serving = started?;
         reporter.report_stage(Report::Warmed);
+        // Before its first request: what a worker is born with is told from what it comes to.
+        let mut beat = sampler.sample();
+        serving.sample(&mut beat);
+        reporter.report(&Report::Beat(beat));
         let addresses = if paused {
             Vec::new()
         } else {
@@ -168,7 +205,7 @@ pub(crate) async fn start(
                 addresses: addresses.clone(),
             });
             info!(addresses = %addresses.join(" "), "serving");
-            let sampler = Sampler::new(cluster.node.pulses.clone());
+            reporter.set_paused(paused);
             let run = Run {
                 cluster: cluster.clone(),
                 reporter,
@@ -178,6 +215,7 @@ pub(crate) async fn start(
                 link,
                 sampler,
                 paused,
+                _presence: presence,
             };
             Ok(Started {
                 cluster,
@@ -210,10 +248,17 @@ async fn keep_up(cluster: Cluster, reporter: Reporter, mut link: watch::Receiver
     }
 }
 
+/// Takes this process's place among those that live, so that a master to come knows of it.
+fn announce(boot: &BootRecord) -> Result<Presence, WorkerError> {
+    let path = boot.runtime_dir.join(presence::FILE);
+    Presence::announce(&path, boot.process).map_err(|source| WorkerError::Presence { path, source })
+}
+
 async fn connect(
     boot: &BootRecord,
     hub: Arc<Hub>,
-    outbox: Arc<Outbox>,
+    reporter: &Reporter,
+    keepsake: Keepsake,
     commands: mpsc::Sender<Command>,
     rostered: watch::Sender<bool>,
 ) -> Result<watch::Receiver<LinkState>, WorkerError> {
@@ -232,7 +277,11 @@ async fn connect(
     let uplink = Uplink {
         path: boot.runtime_dir.join("master.sock"),
         hello,
-        outbox,
+        outbox: Arc::clone(&reporter.outbox),
+        bequeath: {
+            let reporter = reporter.clone();
+            Box::new(move |adopt| keepsake.bequeath(adopt, reporter.standing()))
+        },
     };
     let (stream, welcome) = uplink.connect().await.map_err(WorkerError::Link)?;
     let (state, link) = watch::channel(LinkState::Up {

@@ -6,6 +6,7 @@
 
 mod accidents;
 mod addresses;
+mod adoption;
 mod bad_starts;
 mod decay;
 mod ecv;
@@ -20,3 +21,4 @@ mod start;
 mod stop;
 mod support;
 mod tls;
+mod upgrade;

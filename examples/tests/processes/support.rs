@@ -10,7 +10,7 @@ mod setup;
 mod states;
 mod waiting;
 
-pub(crate) use cluster::Cluster;
+pub(crate) use cluster::{Cluster, Worker};
 pub(crate) use http::{Address, Answer, Connection, Failure};
 pub(crate) use load::{Kill, Load};
 pub(crate) use log::Line;

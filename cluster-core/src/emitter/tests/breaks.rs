@@ -62,6 +62,7 @@ async fn a_broken_link_is_made_anew_and_what_was_held_arrives_in_order() {
         path,
         hello: hello(),
         outbox: Arc::clone(&up),
+        bequeath: Box::new(|_| Err(std::io::ErrorKind::Unsupported.into())),
     };
     let admitting = async {
         let arrival = soon(arrived.recv()).await.unwrap();

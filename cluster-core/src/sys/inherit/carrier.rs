@@ -1,6 +1,6 @@
 //! The file without a name that carries the boot record.
 
-pub(super) use platform::{is_record, write};
+pub(super) use platform::{is_record, scratch, write};
 
 #[cfg(target_os = "linux")]
 mod platform {
@@ -31,6 +31,11 @@ mod platform {
         Ok(file.into())
     }
 
+    /// A memfd to be written to.
+    pub(in super::super) fn scratch() -> io::Result<OwnedFd> {
+        Ok(memfd_create("cluster-scratch", MemfdFlags::CLOEXEC)?)
+    }
+
     /// Whether it is a memfd of our name that nobody can change any more.
     pub(in super::super) fn is_record(fd: BorrowedFd<'_>) -> bool {
         let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
@@ -49,18 +54,25 @@ mod platform {
 
     /// A temporary file, removed before it is filled.
     pub(in super::super) fn write(bytes: &[u8]) -> io::Result<OwnedFd> {
+        let fd = scratch()?;
+        let mut file = File::from(fd);
+        file.write_all(bytes)?;
+        Ok(file.into())
+    }
+
+    /// The same, empty.
+    pub(in super::super) fn scratch() -> io::Result<OwnedFd> {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let path =
             std::env::temp_dir().join(format!("cluster-boot-{}-{serial}", std::process::id()));
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
         fs::remove_file(&path)?;
-        file.write_all(bytes)?;
         Ok(file.into())
     }
 

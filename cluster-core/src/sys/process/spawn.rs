@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -28,6 +28,10 @@ pub(crate) struct Spawn<'a> {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Descriptors (3 or above) that the child gets under the same numbers.
     pub(crate) fds: Vec<BorrowedFd<'a>>,
+    /// Where its standard output and error go; inherited without it.
+    pub(crate) output: Option<OwnedFd>,
+    /// What it is to call itself, where that is not the program's path.
+    pub(crate) arg0: Option<OsString>,
     /// Whether it leads a process group of its own, out of reach of the terminal's ctrl-C.
     pub(crate) new_group: bool,
 }
@@ -49,6 +53,12 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
         .env_remove(BOOT_VARIABLE)
         .envs(what.env)
         .stdin(Stdio::null());
+    if let Some(output) = what.output {
+        command.stdout(output.try_clone()?).stderr(output);
+    }
+    if let Some(arg0) = what.arg0 {
+        command.arg0(arg0);
+    }
     if what.new_group {
         command.process_group(0);
     }
@@ -72,7 +82,6 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
     Ok(Process {
         pid,
         pidfd,
-        child: true,
         exit: Mutex::new(None),
     })
 }

@@ -105,7 +105,7 @@ async fn the_end_of_a_process_that_is_no_child_is_seen_and_nothing_made_up_about
         .trim()
         .parse()
         .unwrap();
-    let process = Process::open(pid).unwrap();
+    let process = Process::adopt(pid).unwrap();
     assert!(process.is_alive());
     assert_eq!(process.exited().now_or_never(), None);
     process.signal(Signal::TERM).unwrap();
@@ -118,15 +118,15 @@ fn what_does_not_run_cannot_be_opened() {
     let mut child = Command::new("/bin/true").spawn().unwrap();
     child.wait().unwrap();
     assert_eq!(
-        Process::open(child.id()).unwrap_err().kind(),
+        Process::adopt(child.id()).unwrap_err().kind(),
         io::ErrorKind::NotFound
     );
     assert_eq!(
-        Process::open(0).unwrap_err().kind(),
+        Process::adopt(0).unwrap_err().kind(),
         io::ErrorKind::InvalidInput
     );
     assert_eq!(
-        Process::open(u32::MAX).unwrap_err().kind(),
+        Process::adopt(u32::MAX).unwrap_err().kind(),
         io::ErrorKind::InvalidInput
     );
 }
@@ -248,7 +248,7 @@ async fn only_strangers_are_reaped_and_the_dropped_are_not_forgotten() {
         .args(["-c", "exit 6"])
         .spawn()
         .unwrap();
-    Process::open(known.id()).unwrap().ended().await.unwrap();
+    Process::adopt(known.id()).unwrap().ended().await.unwrap();
     let parent = spawn(shell("sh -c 'exit 7' & sh -c 'exit 8' & exit 9")).unwrap();
     let mut reaped = 0;
     while reaped < 2 {
@@ -263,7 +263,7 @@ async fn only_strangers_are_reaped_and_the_dropped_are_not_forgotten() {
     assert_eq!(known.wait().unwrap().code(), Some(6));
 
     let dropped = spawn(shell("exec sleep 1000")).unwrap();
-    let (pid, watch) = (dropped.pid, Process::open(dropped.pid()).unwrap());
+    let (pid, watch) = (dropped.pid, Process::adopt(dropped.pid()).unwrap());
     drop(dropped);
     kill_process(pid, Signal::KILL).unwrap();
     watch.ended().await.unwrap();

@@ -62,6 +62,16 @@ impl Lock {
         Err(RuntimeDirError::Unsteady { path })
     }
 
+    /// The lock that this process held before it was exchanged for another program in place.
+    pub(super) fn kept(place: &Place, file: OwnedFd) -> Result<Self, RuntimeDirError> {
+        let path = place.path.join(NAME);
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if is_at_path(&file, &path) => Self::sign(file, path),
+            Ok(()) => Err(RuntimeDirError::Unsteady { path }),
+            Err(source) => Err(RuntimeDirError::io("lock", &path, source)),
+        }
+    }
+
     fn sign(file: OwnedFd, path: PathBuf) -> Result<Self, RuntimeDirError> {
         let mut lock = Self {
             file: File::from(file),

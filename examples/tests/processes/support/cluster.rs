@@ -1,10 +1,14 @@
 //! A running cluster, and the certainty that nothing of it stays.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use cluster_core::Operation;
+use cluster_core::operator::{Operator, OperatorError};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,6 +24,50 @@ const LONG: Duration = Duration::from_secs(60);
 /// How long processes that were killed may take to be gone.
 const GONE: Duration = Duration::from_secs(10);
 
+/// What a command is made of: one that has been used cannot be used for another master's log.
+struct Recipe {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, Option<OsString>)>,
+    dir: PathBuf,
+}
+
+impl Recipe {
+    fn of(command: &Command) -> Self {
+        let env = command.get_envs();
+        Recipe {
+            program: command.get_program().to_owned(),
+            args: command.get_args().map(ToOwned::to_owned).collect(),
+            env: env
+                .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+                .collect(),
+            dir: command
+                .get_current_dir()
+                .expect("it has a directory")
+                .to_owned(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .current_dir(&self.dir)
+            .process_group(0);
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
 /// A worker, as the monitor shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Worker {
@@ -31,6 +79,8 @@ pub(crate) struct Worker {
 /// A cluster of its own for one test. Dropping it kills what is left of it.
 pub(crate) struct Cluster {
     master: Child,
+    /// How the master is started.
+    recipe: Recipe,
     mark: String,
     runtime_dir: PathBuf,
     /// The runtime directory was there before: then it is not the cluster's to remove.
@@ -43,16 +93,51 @@ impl Cluster {
     pub(crate) fn spawn(setup: Setup) -> Self {
         let runtime_dir = setup.runtime_dir();
         let was_there = setup::exists(&runtime_dir);
-        let mut master = setup.command().spawn().expect("the program is there");
+        let mut command = setup.command();
+        let recipe = Recipe::of(&command);
+        let mut master = command.spawn().expect("the program is there");
         let log = Log::read(master.stderr.take().expect("it is a pipe"));
         Cluster {
             master,
+            recipe,
             mark: setup.mark,
             runtime_dir,
             was_there,
             log,
             home: Some(setup.home),
         }
+    }
+
+    /// Starts another master in the place of one that has ended, with nothing changed; the log is the new one's from here on.
+    pub(crate) fn start_master_again(&mut self) {
+        self.start_master_with(|_| {});
+    }
+
+    /// The same, with a change.
+    pub(crate) fn start_master_with(&mut self, change: impl FnOnce(&mut Command)) {
+        self.master.wait().expect("it is our child");
+        let mut command = self.recipe.command();
+        change(&mut command);
+        let mut master = command.spawn().expect("the program is there");
+        self.log = Log::read(master.stderr.take().expect("it is a pipe"));
+        self.master = master;
+    }
+
+    /// Asks the master as the command line does.
+    #[track_caller]
+    pub(crate) fn operate(&self, operation: Operation) -> Result<Value, OperatorError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            let mut operator = Operator::connect(&self.runtime_dir).await?;
+            operator.operate(operation, |_| {}).await
+        })
+    }
+
+    /// The cluster as its master sees it, where there is a master.
+    pub(crate) fn state(&self) -> Option<Value> {
+        self.operate(Operation::Status).ok()
     }
 
     #[track_caller]

@@ -104,6 +104,14 @@ impl Setup {
         self
     }
 
+    /// Runs it from a copy of its own, which can be replaced.
+    pub(crate) fn copied(mut self) -> Self {
+        let copy = self.home.path().join("program");
+        fs::copy(&self.program, &copy).expect("the program is copied");
+        self.program = copy;
+        self
+    }
+
     /// A path inside the directory of this cluster.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)

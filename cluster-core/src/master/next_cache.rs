@@ -1,0 +1,109 @@
+//! During an upgrade: the cache manager of the new build, which takes over from the old one.
+//!
+//! What passes between the two is theirs. The master starts the one, hears that it serves, puts it in the other's place, and waits for
+//! the other's end.
+
+use actix::{Actor, Context};
+use tracing::{error, info};
+
+use super::Master;
+use super::accidents::Accident;
+use super::cache_manager::CacheManager;
+use super::proxy::{Happening, Patience, Supersede, Want, What, WorkerProxy};
+use super::proxy_state::Event;
+use crate::id::ProcessId;
+
+impl Master {
+    /// Whether this is the process that is not the cache manager, or not any more.
+    pub(super) fn is_next_cache(&self, pid: u32) -> bool {
+        self.next_cache
+            .as_ref()
+            .is_some_and(|cache| cache.pid() == pid)
+    }
+
+    pub(super) fn start_next_cache(&mut self, ctx: &mut Context<Self>) {
+        let options = self.cluster.options();
+        let patience = Patience {
+            start: options.start_timeout,
+            stop: options.stop_timeout,
+        };
+        let Some(ears) = self.ears.clone() else {
+            return;
+        };
+        match self.spawner.spawn_next_cache() {
+            Ok(process) => {
+                let pid = process.pid();
+                info!(pid, "the next cache manager started");
+                let proxy = WorkerProxy::new(ProcessId::CacheManager, process, patience, ears);
+                self.next_cache = Some(CacheManager::started(pid, proxy.start()));
+            }
+            Err(e) => self.next_cache_failed(e.to_string(), ctx),
+        }
+    }
+
+    fn next_cache_failed(&mut self, cause: String, ctx: &mut Context<Self>) {
+        error!(%cause, "the next cache manager does not take over");
+        if let Some(proxy) = self.next_cache.as_ref().and_then(CacheManager::proxy) {
+            // `do_send`: once.
+            proxy.do_send(Want(Event::Kill));
+        }
+        self.next_cache = None;
+        if self.stage().is_some() {
+            self.put_back(format!("the cache manager: {cause}"));
+        }
+        // The old one may have ended meanwhile, in the belief that it had handed over.
+        if !self.cache.as_ref().is_some_and(CacheManager::has_process) {
+            self.restart_cache_later(Accident::Unknown, ctx);
+        }
+    }
+
+    pub(super) fn told_of_next_cache(&mut self, what: What, ctx: &mut Context<Self>) {
+        let Some(cache) = &mut self.next_cache else {
+            return;
+        };
+        match what {
+            What::Happened(Happening::Listening { .. }) => {
+                info!(pid = cache.pid(), "the next cache manager serves");
+                std::mem::swap(&mut self.cache, &mut self.next_cache);
+                self.pids.write_over(
+                    ProcessId::CacheManager,
+                    self.cache.as_ref().map_or(0, CacheManager::pid),
+                );
+                self.cache_handed_over();
+                if let Some(last) = &mut self.next_cache {
+                    last.supersede();
+                }
+                match self.next_cache.as_ref().and_then(CacheManager::proxy) {
+                    // `do_send`: once.
+                    Some(last) => last.do_send(Supersede),
+                    None => {
+                        self.next_cache = None;
+                        self.last_cache_ended();
+                    }
+                }
+            }
+            What::Happened(Happening::WarmUpFailed { cause, .. }) => {
+                self.next_cache_failed(cause, ctx);
+            }
+            What::Ended if cache.is_superseded() => {
+                self.next_cache = None;
+                self.last_cache_ended();
+            }
+            What::Ended => self.next_cache_failed("its process has ended".to_owned(), ctx),
+            other => cache.note(other),
+        }
+    }
+
+    /// What was under way when the last master died.
+    pub(super) fn go_on_with_upgrade(&mut self, ctx: &mut Context<Self>) {
+        use crate::node::UpgradeStep;
+        let step = self.last_upgrade.as_ref().map(|last| last.step);
+        let here = self.cluster.build();
+        let other_cache = self.cache.as_ref().is_some_and(|cache| {
+            cache.has_process() && !cache.build().is_empty() && cache.build() != here
+        });
+        if step == Some(UpgradeStep::CacheManager) && other_cache && self.next_cache.is_none() {
+            self.start_next_cache(ctx);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Moving the whole cluster to the program that now lies on disk: checked first, then workers, cache manager and master, in this order.
+//!
+//! ```text
+//! check ─▶ roll the workers ─▶ the cache manager hands over ─▶ exec in place, and adoption
+//!   │            │                       │                      │
+//!   ▼            ╰───────────────────────┴──────────────────────┴─▶ put the old build back where something fails
+//! refused
+//! ```
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use serde_json::json;
+use tracing::{error, info};
+
+use super::death_queue::Reason;
+use super::wanted::RollKind;
+use super::wanted::command::Command;
+use super::{Master, Waiter};
+use crate::build;
+use crate::node::{UpgradeState, UpgradeStep};
+use crate::protocol::OperationError;
+use crate::sys::process::{self, Spawn};
+use crate::sys::{Exit, signal};
+
+/// How long the new program may take to look at its options.
+const CHECK: Duration = Duration::from_secs(20);
+/// As much as is told of what a program says when it is checked, in bytes.
+const SAYS: u64 = 2048;
+
+/// An upgrade that is under way.
+pub(super) struct Upgrade {
+    pub(super) stage: Stage,
+    /// The build on disk.
+    build: String,
+    waiters: Vec<Waiter>,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The program on disk is being looked at.
+    Checking,
+    /// Workers are replaced.
+    Rolling,
+    /// The next cache manager takes over.
+    HandingOver,
+    /// The next cache manager serves, and the last one has yet to end.
+    HandedOver,
+    /// The master is about to be exchanged.
+    Exchanging,
+    /// It has failed: workers of the new build are replaced by such of the old one.
+    PuttingBack,
+}
+
+/// The exec in place has failed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ExecFailed(pub(super) io::Error);
+
+impl Master {
+    /// Begins an upgrade, or joins the one that is under way.
+    pub(super) fn upgrade(&mut self, wait: bool, waiter: Waiter, ctx: &mut Context<Self>) {
+        let refused = match (&self.upgrade, self.wanted.roll) {
+            _ if self.is_stopping() => Some(OperationError::Stopping),
+            (Some(upgrade), _) if upgrade.stage == Stage::PuttingBack => Some(
+                OperationError::Busy("putting the old build back".to_owned()),
+            ),
+            (Some(_), _) => None,
+            (None, Some(roll)) => Some(OperationError::Busy(roll.kind.to_string())),
+            (None, None) => None,
+        };
+        if let Some(refused) = refused {
+            let _ = waiter.reply.send(Err(refused));
+            return;
+        }
+        if let Some(upgrade) = &mut self.upgrade {
+            match wait {
+                true => upgrade.waiters.push(waiter),
+                false => {
+                    let _ = waiter.reply.send(Ok(json!({ "build": upgrade.build })));
+                }
+            }
+            return;
+        }
+        let program = self.spawner.program().to_owned();
+        info!(program = %program.display(), "upgrade: checking the program");
+        self.upgrade = Some(Upgrade {
+            stage: Stage::Checking,
+            build: String::new(),
+            waiters: Vec::new(),
+        });
+        let check = check(program, self.spawner.args().to_vec());
+        ctx.spawn(check.into_actor(self).map(move |checked, this, ctx| {
+            this.checked(checked, wait, waiter);
+            this.reconcile(ctx);
+        }));
+    }
+
+    fn checked(&mut self, checked: Result<String, String>, wait: bool, waiter: Waiter) {
+        let Some(upgrade) = &mut self.upgrade else {
+            let _ = waiter.reply.send(Err(OperationError::Stopping));
+            return;
+        };
+        let refused = match checked {
+            Err(cause) => OperationError::UpgradeRefused(cause),
+            Ok(build) => {
+                let from = self.cluster.build().to_owned();
+                info!(%from, to = build, "upgrade: the program is in order");
+                upgrade.stage = Stage::Rolling;
+                upgrade.build.clone_from(&build);
+                match wait {
+                    true => upgrade.waiters.push(waiter),
+                    false => {
+                        let _ = waiter.reply.send(Ok(json!({ "build": build })));
+                    }
+                }
+                self.spawner.start_what_is_on_disk(true);
+                self.note_upgrade(from, build, UpgradeStep::Workers, None);
+                match self.command(Command::Roll(RollKind::Upgrade)) {
+                    Ok(_) => return,
+                    Err(refused) => return self.upgrade_over(Err(refused)),
+                }
+            }
+        };
+        error!(cause = %refused, "upgrade refused");
+        let mut waiters = self
+            .upgrade
+            .take()
+            .map(|upgrade| upgrade.waiters)
+            .unwrap_or_default();
+        waiters.push(waiter);
+        for waiter in waiters {
+            let _ = waiter.reply.send(Err(refused.clone()));
+        }
+    }
+
+    fn note_upgrade(&mut self, from: String, to: String, step: UpgradeStep, cause: Option<String>) {
+        self.last_upgrade = Some(UpgradeState {
+            from,
+            to,
+            step,
+            cause,
+        });
+    }
+
+    fn upgrade_step(&mut self, step: UpgradeStep) {
+        if let Some(last) = &mut self.last_upgrade {
+            last.step = step;
+        }
+    }
+
+    pub(super) fn stage(&self) -> Option<Stage> {
+        self.upgrade.as_ref().map(|upgrade| upgrade.stage)
+    }
+
+    fn set_stage(&mut self, stage: Stage, note: &str) {
+        if let Some(upgrade) = &mut self.upgrade {
+            upgrade.stage = stage;
+            info!("upgrade: {note}");
+            for waiter in &upgrade.waiters {
+                waiter.note(0, 0, note);
+            }
+        }
+    }
+
+    /// Those who wait for the upgrade and are told of each worker.
+    pub(super) fn upgrade_waiters(&self) -> &[Waiter] {
+        self.upgrade
+            .as_ref()
+            .map_or(&[], |upgrade| &upgrade.waiters)
+    }
+
+    /// All workers are of the new build.
+    pub(super) fn workers_upgraded(&mut self, ctx: &mut Context<Self>) {
+        if self.cache.as_ref().is_some_and(|cache| cache.has_process()) {
+            self.set_stage(Stage::HandingOver, "the cache manager hands over");
+            self.upgrade_step(UpgradeStep::CacheManager);
+            self.start_next_cache(ctx);
+        } else {
+            self.exchange();
+        }
+    }
+
+    /// The next cache manager serves.
+    pub(super) fn cache_handed_over(&mut self) {
+        if self.stage() == Some(Stage::HandingOver) {
+            self.set_stage(Stage::HandedOver, "the new cache manager serves");
+        }
+    }
+
+    /// The last cache manager has ended.
+    pub(super) fn last_cache_ended(&mut self) {
+        if self.stage() == Some(Stage::HandedOver) {
+            self.exchange();
+        }
+    }
+
+    fn exchange(&mut self) {
+        self.set_stage(Stage::Exchanging, "exchanging the master");
+        self.upgrade_step(UpgradeStep::Master);
+        self.publish();
+        if let Some(fate) = &self.fate {
+            // The place is free: nothing was sent before, or it was an attempt that has failed and was heard.
+            let _ = fate.try_send(super::Fate::Exchange);
+        }
+    }
+
+    /// Something has gone wrong: what runs the new build already is replaced by the old one.
+    pub(super) fn put_back(&mut self, cause: String) {
+        error!(%cause, "upgrade failed; putting the old build back");
+        self.set_stage(Stage::PuttingBack, "failed; putting the old build back");
+        if let Some(last) = &mut self.last_upgrade {
+            last.step = UpgradeStep::PuttingBack;
+            last.cause = Some(cause);
+        }
+        self.spawner.start_what_is_on_disk(false);
+        let generation = self.wanted.generation;
+        let new = self
+            .workers
+            .values()
+            .filter(|worker| worker.view.state.is_living() && worker.view.generation >= generation);
+        let new: Vec<_> = new.map(|worker| worker.view.id).collect();
+        for worker in new {
+            self.enqueue(worker, Reason::PutBack);
+        }
+    }
+
+    /// Looks whether the old build is back.
+    pub(super) fn look_whether_put_back(&mut self) {
+        let left = self
+            .queue
+            .iter()
+            .any(|entry| entry.reason == Reason::PutBack);
+        if self.stage() != Some(Stage::PuttingBack) || left {
+            return;
+        }
+        let cause = self
+            .last_upgrade
+            .as_ref()
+            .and_then(|last| last.cause.clone());
+        self.upgrade_step(UpgradeStep::Failed);
+        self.upgrade_over(Err(OperationError::UpgradeFailed(
+            cause.unwrap_or_default(),
+        )));
+    }
+
+    pub(super) fn upgrade_over(&mut self, outcome: Result<(), OperationError>) {
+        let Some(upgrade) = self.upgrade.take() else {
+            return;
+        };
+        self.spawner.start_what_is_on_disk(false);
+        for waiter in upgrade.waiters {
+            let outcome = outcome.clone().map(|()| json!({ "build": upgrade.build }));
+            let _ = waiter.reply.send(outcome);
+        }
+    }
+
+    /// The master of the new build has taken over from the old one in this same process.
+    pub(super) fn exchanged(&mut self) {
+        if let Some(last) = &mut self.last_upgrade
+            && last.step == UpgradeStep::Master
+        {
+            let here = self.cluster.build();
+            last.step = match last.to == here {
+                true => UpgradeStep::Done,
+                false => UpgradeStep::Failed,
+            };
+            info!(from = last.from, to = last.to, here, "upgrade done");
+        }
+    }
+}
+
+impl Handler<ExecFailed> for Master {
+    type Result = ();
+
+    fn handle(&mut self, ExecFailed(error): ExecFailed, ctx: &mut Context<Self>) {
+        let program = self.spawner.program().display().to_string();
+        self.put_back(format!("{program} cannot be executed: {error}"));
+        self.reconcile(ctx);
+    }
+}
+
+/// Has a program look at its options and say whether it would start, without starting anything; gives back its build, or what is wrong.
+async fn check(program: PathBuf, args: Vec<std::ffi::OsString>) -> Result<String, String> {
+    let failed = |e: io::Error| format!("{}: {e}", program.display());
+    let build = program.to_str().and_then(build::of_file);
+    let build = build.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let output = crate::sys::inherit::scratch().map_err(failed)?;
+    let mut said = File::from(output.try_clone().map_err(failed)?);
+    let mut args = args;
+    args.insert(0, "--check".into());
+    let process = process::spawn(Spawn {
+        program: program.clone(),
+        args,
+        output: Some(OwnedFd::from(output)),
+        new_group: true,
+        ..Spawn::default()
+    });
+    let process = process.map_err(failed)?;
+    let exit = match tokio::time::timeout(CHECK, process.exited()).await {
+        Ok(exit) => exit,
+        Err(_) => {
+            let _ = process.signal(signal::Signal::KILL);
+            process.exited().await;
+            return Err(format!(
+                "{} --check did not end within {} s",
+                program.display(),
+                CHECK.as_secs()
+            ));
+        }
+    };
+    if exit == Exit::Code(0) {
+        return Ok(build);
+    }
+    let mut text = String::new();
+    let read = said
+        .rewind()
+        .and_then(|()| said.take(SAYS).read_to_string(&mut text));
+    let said = match read {
+        Ok(_) if !text.trim().is_empty() => format!(": {}", text.trim()),
+        _ => String::new(),
+    };
+    Err(format!(
+        "{} --check ended with {exit}{said}",
+        program.display()
+    ))
+}
