@@ -162,7 +162,7 @@ impl Operator {
         let begun = Instant::now();
         let long = matches!(
             operation,
-            Operation::Stop { .. } | Operation::Restart { wait: true }
+            Operation::Stop { .. } | Operation::Restart { wait: true } | Operation::Upgrade { .. }
         );
         let number = self.ask(operation).await?;
         let mut probed = false;

@@ -260,10 +260,11 @@ impl Master {
         }
     }
 
-    /// The master of the new build has taken over from the old one in this same process.
+    /// All is as wanted: a master that has taken over from one of the old build, in this same process or after its death, ends the upgrade.
     pub(super) fn exchanged(&mut self) {
         if let Some(last) = &mut self.last_upgrade
             && last.step == UpgradeStep::Master
+            && self.upgrade.is_none()
         {
             let here = self.cluster.build();
             last.step = match last.to == here {
@@ -314,19 +315,18 @@ async fn check(program: PathBuf, args: Vec<std::ffi::OsString>) -> Result<String
             ));
         }
     };
-    if exit == Exit::Code(0) {
-        return Ok(build);
-    }
     let mut text = String::new();
-    let read = said
+    // What is no text says nothing.
+    let _ = said
         .rewind()
         .and_then(|()| said.take(SAYS).read_to_string(&mut text));
-    let said = match read {
-        Ok(_) if !text.trim().is_empty() => format!(": {}", text.trim()),
-        _ => String::new(),
-    };
-    Err(format!(
-        "{} --check ended with {exit}{said}",
-        program.display()
-    ))
+    let (program, text) = (program.display(), text.trim());
+    match exit {
+        Exit::Code(0) if text.contains(&build) => Ok(build),
+        Exit::Code(0) => Err(format!(
+            "{program} --check does not name its build {build}: is it an application of cluster that reads Options::load?"
+        )),
+        exit if text.is_empty() => Err(format!("{program} --check ended with {exit}")),
+        exit => Err(format!("{program} --check ended with {exit}: {text}")),
+    }
 }
