@@ -2,12 +2,16 @@
 //!
 //! Everything here is append-only; a changed layout is a new version of its kind. Protocol *n* speaks with *n - 1*.
 
+mod adoption;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::wire::message::wire_message;
+
+pub(crate) use adoption::{Adopt, Heritage, Standing};
 
 /// The version of the protocol that this build speaks.
 pub(crate) const PROTOCOL: u16 = 1;
@@ -70,43 +74,6 @@ pub enum Refused {
     },
 }
 wire_message!(Refused, kind 3, version 1, Control);
-
-/// The answer to a hello from a process that another master has started, and that this one would take over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Adopt {
-    /// The listening sockets and the shared page are wanted too.
-    pub(crate) sockets: bool,
-}
-wire_message!(Adopt, kind 13, version 1, Control);
-
-/// What a process is and has, for the master that adopts it; its descriptors go with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Heritage {
-    /// How far it is.
-    pub(crate) standing: Standing,
-    /// Since when it runs, in milliseconds.
-    pub(crate) uptime_ms: u64,
-    /// Its slots of the shared page.
-    pub(crate) slots: Vec<u32>,
-    /// For each listening socket that goes with this, in order: the path of a Unix socket, or none for TCP.
-    pub(crate) sockets: Vec<Option<String>>,
-    /// The last descriptor is the shared page.
-    pub(crate) page: bool,
-}
-wire_message!(Heritage, kind 14, version 1, Control);
-
-/// How far a process is. Append-only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Standing {
-    /// It does not serve yet.
-    Starting,
-    /// It serves.
-    Serving,
-    /// It has been told not to accept.
-    Paused,
-    /// It drains, and will exit.
-    Leaving,
-}
 
 /// What the master tells a process. Append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -410,7 +377,11 @@ mod tests {
     use crate::wire::codec;
     use crate::wire::message::WireMessage;
 
-    fn golden<T: WireMessage + PartialEq + fmt::Debug>(kind: u16, value: T, bytes: &[u8]) {
+    pub(super) fn golden<T: WireMessage + PartialEq + fmt::Debug>(
+        kind: u16,
+        value: T,
+        bytes: &[u8],
+    ) {
         assert_eq!(T::HEADER.kind, kind);
         let mut out = Vec::new();
         codec::encode_into(&value, &mut out).unwrap();
@@ -440,15 +411,6 @@ mod tests {
             you,
         };
         golden(2, welcome, &[1, 1, b'b', 8, 1, 2]);
-        golden(13, Adopt { sockets: true }, &[1]);
-        let heritage = Heritage {
-            standing: Standing::Paused,
-            uptime_ms: 9,
-            slots: vec![4],
-            sockets: vec![None, Some("s".into())],
-            page: true,
-        };
-        golden(14, heritage, &[2, 9, 1, 4, 2, 0, 1, 1, b's', 1]);
         golden(3, Refused::Protocol { theirs: 7 }, &[0, 7]);
         golden(3, Refused::Stopping, &[3]);
         golden(3, Refused::Crowded { most: 9 }, &[4, 9]);

@@ -5,6 +5,7 @@ mod cache;
 mod parent;
 mod running;
 mod trial;
+mod upgrade;
 
 use std::process::{Command, Output};
 

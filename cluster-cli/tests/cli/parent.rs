@@ -39,9 +39,15 @@ fn a_master_that_dies_is_started_anew_and_a_stop_ends_both() {
     let old = u32::try_from(state["master"]["pid"].as_u64().unwrap()).unwrap();
     assert_ne!(old, trial.pid());
     signal(old, Signal::KILL);
-    let state = trial.until("a new master runs two workers", |state| {
-        state["master"]["pid"] != old && state["serving"] == 2
+    let workers_before = workers(&state);
+    let state = trial.until("a new master has the two workers", |state| {
+        state["master"]["pid"] != old && state["serving"] == 2 && state["state"] == "running"
     });
+    assert_eq!(
+        workers(&state),
+        workers_before,
+        "they are the same processes"
+    );
     assert!(!exists(old), "the parent reaps its master");
     let master = u32::try_from(state["master"]["pid"].as_u64().unwrap()).unwrap();
     trial.cli(&["stop"]).output();

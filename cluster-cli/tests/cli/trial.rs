@@ -1,6 +1,7 @@
 //! A small cluster for one test.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -42,6 +43,17 @@ impl Trial {
     pub(crate) fn start() -> Self {
         Self::begin(|dir| {
             let mut command = Command::new(program());
+            command.args(flags(dir)).arg("--cache.enable=false");
+            command
+        })
+    }
+
+    /// Without a cache, from a copy of the program, which can be replaced.
+    pub(crate) fn of_a_copy() -> Self {
+        Self::begin(|dir| {
+            let copy = dir.join("program");
+            place_program(&program(), &copy);
+            let mut command = Command::new(copy);
             command.args(flags(dir)).arg("--cache.enable=false");
             command
         })
@@ -191,6 +203,19 @@ fn flags(dir: &Path) -> Vec<String> {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect()
+}
+
+/// Puts a program at a path, written aside and renamed. Written by a process of its own: one that a test beside this one starts
+/// would inherit the file while it is written, and the kernel executes no file that somebody writes to.
+pub(crate) fn place_program(from: &Path, to: &Path) {
+    let draft = to.with_extension("draft");
+    let copied = Command::new("cp").arg(from).arg(&draft).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "the program can be copied"
+    );
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    std::fs::rename(&draft, to).expect("it is ours");
 }
 
 /// Sends a signal, to a process that may be gone.

@@ -3,13 +3,14 @@
 //! *Owns* one process below the master (a worker, or the cache manager) and its state. *Hears* what the master wants of it, what it
 //! reports, that its link came or went, and its end. *Tells* master, nanny and status aggregator.
 
+mod messages;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle,
-    WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
 };
 use tracing::{debug, warn};
 
@@ -17,12 +18,17 @@ use super::accidents::Accident;
 use super::proxy_state::{self, Effect, Event, Lifecycle, Order, Signal, State, Timer};
 use crate::bridge::outbox::Outbox;
 use crate::id::ProcessId;
-use crate::protocol::{Beat, Command, Report, StartStep};
+use crate::protocol::{Command, Report, StartStep};
 use crate::status::aggregator::{Departed, Offered};
 use crate::sys::process::Process;
 use crate::sys::{Exit, signal};
 use crate::wire::codec;
 use crate::wire::message::WireMessage;
+
+pub(crate) use messages::{
+    Alive, Dismiss, Happening, Linked, Reported, Settle, ShowStacks, Supersede, Told, Unlinked,
+    Want, What,
+};
 
 /// How long a process may outlive SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
@@ -30,110 +36,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Reports that may wait for the proxy; a process that sends faster than they are read loses its link.
 pub(crate) const REPORTS: usize = 4096;
-
-/// What the master hears of a process.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Told {
-    pub(crate) process: ProcessId,
-    /// Its pid: during an upgrade there are two cache managers.
-    pub(crate) pid: u32,
-    /// All that one event led to, in order: the master decides only when it has heard it all.
-    pub(crate) what: Vec<What>,
-}
-
-pub(crate) enum What {
-    /// It is in another state.
-    State(State),
-    /// Something that the cluster is to hear of.
-    Happened(Happening),
-    /// It ends, though nobody wanted it to.
-    Accident(Accident),
-    /// It is linked; the build that it runs.
-    Linked { build: String },
-    /// Its link is gone.
-    Unlinked,
-    /// It is alive.
-    Beat(Beat),
-    /// It has ended; nothing more comes from it.
-    Ended,
-}
-
-/// A [`Lifecycle`] with what belongs to it.
-pub(crate) enum Happening {
-    Warming,
-    Warmed,
-    WarmUpFailed {
-        step: Option<StartStep>,
-        cause: String,
-    },
-    Listening {
-        addresses: Vec<String>,
-    },
-    Paused,
-    Resumed,
-    Retiring,
-    Died {
-        exit: Exit,
-        accident: bool,
-    },
-}
-
-/// The nanny hears that a process is alive.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Alive {
-    pub(crate) process: ProcessId,
-    /// How long ago the thread last ran that has not run for the longest.
-    pub(crate) silent: Duration,
-}
-
-/// The master wants to know what a process is doing that hangs: it is to write its stacks to its log.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct ShowStacks;
-
-/// The master wants something of the process.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Want(pub(crate) Event);
-
-/// The master dismisses the process, with this long to drain.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Dismiss {
-    pub(crate) within: Duration,
-}
-
-/// Another process has taken this one's place: it is dismissed, and what it offered is the other's.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Supersede;
-
-/// A process that was taken over has said how far it is.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Settle(pub(crate) State);
-
-/// The process has linked.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Linked {
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) build: String,
-}
-
-/// A link of the process has ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Unlinked {
-    pub(crate) outbox: Arc<Outbox>,
-}
-
-/// The process has reported something.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Reported(pub(crate) Report);
 
 /// Whom a proxy tells.
 #[derive(Clone)]

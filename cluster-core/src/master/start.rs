@@ -2,11 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, Addr};
 use futures_util::future::LocalBoxFuture;
@@ -16,10 +13,12 @@ use tracing::{error, info, warn};
 
 use super::adopt::Gather;
 use super::commands::{Open, Operate, StartCache};
+use super::estate::{Estate, SocketFile};
 use super::links::Arrived;
 use super::pid_files::PidFiles;
 use super::record::RecordFile;
 use super::retirement::{Retirement, ShouldRetire};
+use super::sockets;
 use super::spawn::Spawner;
 use super::upgrade::ExecFailed;
 use super::{End, Fate, Master};
@@ -28,21 +27,12 @@ use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
 use crate::id::{Generation, ProcessId, Role};
 use crate::node::{Cluster, OPERATIONS, builtin};
-use crate::options::{Host, Options};
+use crate::options::Options;
 use crate::protocol::Operation;
 use crate::status::aggregator::{Offered, StatusAggregator};
-use crate::sys::inherit::Handover;
-use crate::sys::presence;
-use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
-use crate::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, socket};
+use crate::sys::{RuntimeDir, RuntimeDirError, SocketError, socket};
 use crate::worker::application::{Application, Means, Serving, Socket, StartFailure};
-use crate::worker::boot::BootRecord;
-
-/// Connections that may wait in the queue of the shared socket; the kernel's own bound may be lower.
-const BACKLOG: u32 = 1024;
-/// How long what is in the master may take to end.
-const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// Why the master does not run, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -145,141 +135,6 @@ pub(crate) struct Started {
     pub(crate) end: oneshot::Receiver<End>,
 }
 
-/// What the master itself has opened, to be gone with it.
-struct Estate {
-    directory: RuntimeDir,
-    lock: Option<Lock>,
-    unix_sockets: Vec<SocketFile>,
-    monitor: Option<Box<dyn Monitor>>,
-    /// The listening socket of the monitor before this one.
-    monitor_socket: Option<TcpListener>,
-    cache: Option<Box<dyn Serving>>,
-    /// The cache manager's socket: where its process was killed, its file is left.
-    cache_socket: Option<PathBuf>,
-}
-
-/// The file of a socket that this master has bound.
-struct SocketFile {
-    path: PathBuf,
-    inode: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    fn bound(path: PathBuf) -> Self {
-        SocketFile {
-            inode: inode(&path),
-            path,
-        }
-    }
-
-    /// Removes it, unless another has bound the path since.
-    fn remove(self) {
-        if self.inode.is_none() || inode(&self.path) != self.inode {
-            return;
-        }
-        if let Err(e) = std::fs::remove_file(&self.path) {
-            warn!(path = %self.path.display(), error = %e, "a socket was not removed");
-        }
-    }
-}
-
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-impl Estate {
-    /// Who lives of those that a master has started here.
-    fn present(&self) -> Result<Vec<(ProcessId, u32)>, MasterError> {
-        presence::present(&self.directory.path().join(presence::FILE)).map_err(|source| {
-            let what = "who is present in the runtime directory cannot be told";
-            MasterError::System { what, source }
-        })
-    }
-
-    /// Exchanges this master for the program on disk, in place. Comes back only where that fails, with the reason; the monitor serves
-    /// again then.
-    async fn exchange(&mut self, cluster: &Cluster) -> io::Error {
-        let monitor = self
-            .monitor
-            .as_ref()
-            .and_then(|monitor| monitor.hand_over());
-        if let Some(monitor) = &mut self.monitor {
-            let _ = tokio::time::timeout(LAST_STEPS, monitor.stop()).await;
-        }
-        let failed = match &self.lock {
-            None => io::ErrorKind::NotFound.into(),
-            Some(lock) => execute(cluster, lock, monitor.as_ref()),
-        };
-        error!(error = %failed, "the master cannot be exchanged");
-        if let Some(serves) = &mut self.monitor
-            && let Err(e) = serves.serve(cluster, monitor).await
-        {
-            error!(error = %e, "the monitor does not serve any more");
-        }
-        failed
-    }
-
-    /// Ends the master alone: whoever it has taken over serves on, for the next one to take over.
-    async fn leave(mut self) {
-        if let Some(monitor) = &mut self.monitor {
-            let _ = tokio::time::timeout(LAST_STEPS, monitor.stop()).await;
-        }
-        drop(self.lock.take());
-    }
-
-    async fn end(mut self) {
-        let steps = async {
-            if let Some(cache) = &mut self.cache {
-                cache.drain(Duration::ZERO).await;
-            }
-            if let Some(monitor) = &mut self.monitor {
-                monitor.stop().await;
-            }
-        };
-        if tokio::time::timeout(LAST_STEPS, steps).await.is_err() {
-            warn!("the monitor did not end in time");
-        }
-        for socket in self.unix_sockets.drain(..) {
-            socket.remove();
-        }
-        if let Some(path) = &self.cache_socket {
-            socket::remove_abandoned(path);
-        }
-        // Where somebody lives all the same, the next master is to know.
-        if matches!(self.present(), Ok(present) if present.is_empty()) {
-            RecordFile::remove(self.directory.path());
-            let _ = std::fs::remove_file(self.directory.path().join(presence::FILE));
-        }
-        drop(self.lock.take());
-        if let Err(e) = self.directory.remove_if_empty() {
-            warn!(error = %e, "the runtime directory was not removed");
-        }
-    }
-}
-
-/// Executes the program on disk as the next master, with what it is to keep; gives back why it cannot.
-fn execute(cluster: &Cluster, lock: &Lock, monitor: Option<&TcpListener>) -> io::Error {
-    let mut fds = vec![lock.as_fd()];
-    fds.extend(monitor.map(AsFd::as_fd));
-    let record = BootRecord {
-        lock: Some(lock.as_fd().as_raw_fd()),
-        monitor: monitor.map(AsRawFd::as_raw_fd),
-        ..BootRecord::of_master(cluster.node.runtime_dir.clone(), cluster.options().clone())
-    };
-    let handover = serde_json::to_vec(&record)
-        .map_err(io::Error::from)
-        .and_then(|bytes| Handover::new(&bytes));
-    let (handover, program) = match (handover, process::exe()) {
-        (Ok(handover), Ok(program)) => (handover, program),
-        (Err(e), _) | (_, Err(e)) => return e,
-    };
-    fds.push(handover.as_fd());
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    info!(program = %program.display(), "exchanging the master");
-    process::exec(program, &args, vec![handover.variable()], &fds)
-}
-
 /// Starts the cluster; resolves when all workers are ready.
 pub(crate) async fn start(
     mut plan: Plan,
@@ -322,7 +177,7 @@ pub(crate) async fn start(
         .monitor
         .as_deref()
         .filter(|_| estate.monitor_socket.is_none());
-    if let Err(e) = check_ports(&options, monitor, binds) {
+    if let Err(e) = sockets::check_ports(&options, monitor, binds) {
         estate.end().await;
         return Err(e);
     }
@@ -381,26 +236,6 @@ pub(crate) async fn start(
             Err(e)
         }
     }
-}
-
-/// A port that is busy is found before anything is started.
-fn check_ports(
-    options: &Options,
-    monitor: Option<&dyn Monitor>,
-    serves: bool,
-) -> Result<(), MasterError> {
-    if options.skip_check_busy_ports {
-        return Ok(());
-    }
-    if let Some(monitor) = monitor {
-        socket::bind_tcp(monitor.address(options), BACKLOG)?;
-    }
-    for host in options.hosts.iter().filter(|_| serves) {
-        if let Host::Ip(ip) = host {
-            socket::bind_tcp(SocketAddr::new(*ip, options.port), BACKLOG)?;
-        }
-    }
-    Ok(())
 }
 
 type Begun = (Cluster, Addr<Master>, mpsc::Receiver<Fate>);
@@ -539,7 +374,7 @@ async fn bring_up(
     };
     match inherited.is_empty() {
         false => inherited.into_iter().for_each(have),
-        true if plan.serves => bind(options, plan.own_sockets, &mut have)?,
+        true if plan.serves => sockets::bind(options, plan.own_sockets, &mut have)?,
         true => {}
     }
     let addresses: Vec<String> = sockets.iter().map(Socket::address).collect();
@@ -578,27 +413,6 @@ async fn gather(
         .await
         .map_err(|_| MasterError::Stopped)?;
     gathered.await.map_err(|_| MasterError::Stopped)
-}
-
-/// Binds what the options name, and makes what the application makes by itself.
-fn bind(
-    options: &Options,
-    own: Vec<MakeSocket>,
-    have: &mut impl FnMut(Socket),
-) -> Result<(), MasterError> {
-    for host in &options.hosts {
-        have(match host {
-            Host::Ip(ip) => Socket::Tcp(socket::bind_tcp(
-                SocketAddr::new(*ip, options.port),
-                BACKLOG,
-            )?),
-            Host::Unix(path) => Socket::Unix(socket::bind_unix(path, 0o660)?, path.clone()),
-        });
-    }
-    for make in own {
-        have(make().map_err(MasterError::OwnListener)?);
-    }
-    Ok(())
 }
 
 async fn start_cache_here(

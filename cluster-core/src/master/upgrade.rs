@@ -9,7 +9,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -298,7 +297,7 @@ async fn check(program: PathBuf, args: Vec<std::ffi::OsString>) -> Result<String
     let process = process::spawn(Spawn {
         program: program.clone(),
         args,
-        output: Some(OwnedFd::from(output)),
+        output: Some(output),
         new_group: true,
         ..Spawn::default()
     });

@@ -39,6 +39,8 @@ pub(crate) struct Process {
     pid: Pid,
     /// Absent where the kernel has none (not Linux, a sandbox).
     pidfd: Option<OwnedFd>,
+    /// It is on the list of those who are reaped by their owner.
+    owned: bool,
     exit: Mutex<Option<Exit>>,
 }
 
@@ -51,6 +53,14 @@ impl Process {
     /// # Errors
     /// `NotFound` if there is no such process.
     pub(crate) fn adopt(pid: u32) -> io::Result<Self> {
+        let mut process = Self::open(pid)?;
+        children::registry().add(process.pid);
+        process.owned = true;
+        Ok(process)
+    }
+
+    /// Addresses a running process that somebody else reaps.
+    fn open(pid: u32) -> io::Result<Self> {
         let pid = i32::try_from(pid)
             .ok()
             .and_then(Pid::from_raw)
@@ -59,10 +69,10 @@ impl Process {
         if pidfd.is_none() && rustix::process::test_kill_process(pid) == Err(Errno::SRCH) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        children::registry().add(pid);
         Ok(Self {
             pid,
             pidfd,
+            owned: false,
             exit: Mutex::new(None),
         })
     }
@@ -141,7 +151,7 @@ impl Process {
                 // Not a child of ours, or reaped by somebody else.
                 Err(_) => self.has_ended().then_some(Exit::Unknown),
             };
-            if exit.is_some() {
+            if self.owned && exit.is_some() {
                 children::forget(self.pid);
             }
         }
@@ -191,7 +201,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.try_exited().is_none() {
+        if self.owned && self.try_exited().is_none() {
             children::abandon(self.pid);
         }
     }

@@ -15,7 +15,7 @@ pub(crate) use http::{Address, Answer, Connection, Failure};
 pub(crate) use load::{Kill, Load};
 pub(crate) use log::Line;
 pub(crate) use processes::signal;
-pub(crate) use setup::Setup;
+pub(crate) use setup::{Setup, place_program};
 pub(crate) use states::ServingWatch;
 pub(crate) use waiting::{soon, within};
 

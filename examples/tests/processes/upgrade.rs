@@ -1,7 +1,6 @@
 //! A whole cluster moves to the program that now lies on disk, and no user notices.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,16 +8,15 @@ use cluster_core::operator::OperatorError;
 use cluster_core::{Operation, OperationError};
 use serde_json::Value;
 
-use crate::support::{Cluster, Load, ServingWatch, Setup, within};
+use crate::support::{Cluster, Load, ServingWatch, Setup, place_program, within};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// Puts another program in the place of the one that runs, as a deployment does: written aside, then renamed.
 fn deploy(cluster: &Cluster, bytes: &[u8]) {
-    let (draft, program) = (cluster.path("draft"), cluster.path("program"));
-    fs::write(&draft, bytes).unwrap();
-    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(draft, program).unwrap();
+    let bytes_of = cluster.path("bytes");
+    fs::write(&bytes_of, bytes).unwrap();
+    place_program(&bytes_of, &cluster.path("program"));
 }
 
 /// The same program with another build id: the bytes of the linker's note, changed.

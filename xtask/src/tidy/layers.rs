@@ -11,7 +11,7 @@ const CORE: &str = "cluster-core/src/";
 
 /// The layers: a module may import from itself and from those that stand before it.
 const ORDER: &[&str] = &[
-    "error", "id", "sys", "options", "build", "log", "panics", "wire", "protocol", "bridge",
+    "error", "id", "sys", "build", "options", "log", "panics", "wire", "protocol", "bridge",
     "endpoint", "emitter", "events", "status", "health", "node", "worker", "master", "operator",
     "parent", "cluster",
 ];

@@ -82,6 +82,7 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
     Ok(Process {
         pid,
         pidfd,
+        owned: true,
         exit: Mutex::new(None),
     })
 }

@@ -248,7 +248,7 @@ async fn only_strangers_are_reaped_and_the_dropped_are_not_forgotten() {
         .args(["-c", "exit 6"])
         .spawn()
         .unwrap();
-    Process::adopt(known.id()).unwrap().ended().await.unwrap();
+    Process::open(known.id()).unwrap().ended().await.unwrap();
     let parent = spawn(shell("sh -c 'exit 7' & sh -c 'exit 8' & exit 9")).unwrap();
     let mut reaped = 0;
     while reaped < 2 {
@@ -263,7 +263,7 @@ async fn only_strangers_are_reaped_and_the_dropped_are_not_forgotten() {
     assert_eq!(known.wait().unwrap().code(), Some(6));
 
     let dropped = spawn(shell("exec sleep 1000")).unwrap();
-    let (pid, watch) = (dropped.pid, Process::adopt(dropped.pid()).unwrap());
+    let (pid, watch) = (dropped.pid, Process::open(dropped.pid()).unwrap());
     drop(dropped);
     kill_process(pid, Signal::KILL).unwrap();
     watch.ended().await.unwrap();

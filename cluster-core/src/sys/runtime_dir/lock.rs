@@ -66,7 +66,11 @@ impl Lock {
     pub(super) fn kept(place: &Place, file: OwnedFd) -> Result<Self, RuntimeDirError> {
         let path = place.path.join(NAME);
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) if is_at_path(&file, &path) => Self::sign(file, path),
+            // It is signed already: the process is the same.
+            Ok(()) if is_at_path(&file, &path) => Ok(Lock {
+                file: File::from(file),
+                path,
+            }),
             Ok(()) => Err(RuntimeDirError::Unsteady { path }),
             Err(source) => Err(RuntimeDirError::io("lock", &path, source)),
         }

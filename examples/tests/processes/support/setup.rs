@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -97,17 +98,14 @@ impl Setup {
 
     /// Runs it as this user, from a copy that this user may run.
     pub(crate) fn user(mut self, user: u32) -> Self {
-        let copy = self.home.path().join("program");
-        fs::copy(&self.program, &copy).expect("the program is copied");
-        self.program = copy;
         self.user = Some(user);
-        self
+        self.copied()
     }
 
     /// Runs it from a copy of its own, which can be replaced.
     pub(crate) fn copied(mut self) -> Self {
         let copy = self.home.path().join("program");
-        fs::copy(&self.program, &copy).expect("the program is copied");
+        place_program(&self.program, &copy);
         self.program = copy;
         self
     }
@@ -186,6 +184,19 @@ impl Setup {
     pub(crate) fn fail(self) -> FailedStart {
         FailedStart::of(self)
     }
+}
+
+/// Puts a program at a path, written aside and renamed. Written by a process of its own: one that a test beside this one starts
+/// would inherit the file while it is written, and the kernel executes no file that somebody writes to.
+pub(crate) fn place_program(from: &Path, to: &Path) {
+    let draft = to.with_extension("draft");
+    let copied = Command::new("cp").arg(from).arg(&draft).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "the program is copied"
+    );
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::rename(&draft, to).expect("it is ours");
 }
 
 /// Whether anything is at this path, be it a broken link.

@@ -1,0 +1,72 @@
+//! `cluster upgrade`.
+
+use std::fs;
+
+use crate::Run;
+use crate::trial::{Trial, place_program, workers};
+
+fn deploy(trial: &Trial, program: &[u8]) {
+    fs::write(trial.file("text"), program).expect("a file is written");
+    place_program(&trial.file("text"), &trial.file("program"));
+}
+
+/// What it complains with, after the lines on its progress.
+fn last_word(run: &Run) -> String {
+    assert_eq!(run.code, Some(8), "{}{}", run.out, run.err);
+    run.err.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn it_waits_for_the_new_master_and_names_the_builds() {
+    let trial = Trial::of_a_copy();
+    let before = trial.state();
+    let upgraded = trial.cli(&["upgrade", "--wait"]);
+    let build = before["build"].as_str().unwrap();
+    let expected = format!("upgraded: all processes run build {build}, as before\n");
+    assert_eq!(upgraded.output(), expected);
+    let after = trial.state();
+    assert_eq!(after["master"]["pid"], before["master"]["pid"]);
+    assert_eq!(
+        (&after["state"], &after["upgrade"]["step"]),
+        (&"running".into(), &"done".into())
+    );
+    assert!(
+        !workers(&after)
+            .iter()
+            .any(|pid| workers(&before).contains(pid))
+    );
+}
+
+#[test]
+fn what_would_not_start_is_refused_with_its_reason() {
+    let trial = Trial::of_a_copy();
+    let before = trial.state();
+    deploy(&trial, b"#!/bin/sh\necho out of order >&2; exit 9\n");
+    for args in [&["upgrade", "--wait"][..], &["upgrade"]] {
+        let complaint = last_word(&trial.cli(args));
+        assert!(
+            complaint.starts_with("error: the upgrade is refused: "),
+            "{complaint}"
+        );
+        assert!(
+            complaint.ends_with("ended with exit code 9: out of order"),
+            "{complaint}"
+        );
+    }
+    assert_eq!(workers(&trial.state()), workers(&before));
+}
+
+#[test]
+fn where_workers_do_not_start_the_old_ones_stay() {
+    let trial = Trial::of_a_copy();
+    let before = trial.state();
+    fs::write(trial.file("broken"), "").unwrap();
+    let complaint = last_word(&trial.cli(&["upgrade", "--wait"]));
+    assert!(
+        complaint.contains("the old build serves on") && complaint.contains("there is a file"),
+        "{complaint}"
+    );
+    assert_eq!(workers(&trial.state()), workers(&before));
+    fs::remove_file(trial.file("broken")).unwrap();
+    trial.cli(&["upgrade", "--wait"]).output();
+}
