@@ -1,7 +1,7 @@
 //! A cluster whose workers serve nobody: what the tests of the command line drive.
 //!
-//! With `--broken-if FILE` a worker does not start while there is such a file. With `--heard FILE` every process writes
-//! there what it is told.
+//! With `--broken-if FILE` a worker does not start while there is such a file, and with `--panics-if FILE` the master panics.
+//! With `--heard FILE` every process writes there what it is told.
 
 use std::io::Write;
 use std::time::Duration;
@@ -79,6 +79,15 @@ fn listen(cluster: &Cluster) {
     cluster.emitter().on(hear).forever();
 }
 
+/// A master that cannot be what it is to be.
+fn panic_if_told(cluster: &Cluster) {
+    let file = cluster.options().app("panics-if");
+    assert!(
+        !file.is_some_and(|file| std::path::Path::new(file).exists()),
+        "there is a file {file:?}"
+    );
+}
+
 #[cluster_core::main]
 async fn main() -> Result<(), ClusterError> {
     let options = Options::loader()
@@ -87,11 +96,13 @@ async fn main() -> Result<(), ClusterError> {
             "Workers do not start while there is this file",
             None,
         )
+        .flag("panics-if", "The master panics while there is this file", None)
         .flag("heard", "Where events are written down", None)
         .load()?;
     let running = Launch::new(options, Box::new(Idle))
         .cache_manager(Box::new(cluster_cache::CacheApplication))
         .in_roles(Role::ALL, listen)
+        .in_roles(Role::MASTER, panic_if_told)
         .listen()
         .await?;
     running.wait().await

@@ -78,6 +78,18 @@ impl Trial {
         })
     }
 
+    /// The same from a copy of the program; workers have time to wait for a master.
+    pub(crate) fn run_a_copy() -> Self {
+        Self::begin(|dir| {
+            let copy = dir.join("program");
+            place_program(&program(), &copy);
+            let mut command = cluster();
+            command.arg("run").arg(copy).arg("--").args(flags(dir));
+            command.args(["--cache.enable=false", "--orphan-timeout", "60s"]);
+            command
+        })
+    }
+
     fn begin(command: impl FnOnce(&Path) -> Command) -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let mut command = command(dir.path());
@@ -197,6 +209,7 @@ fn flags(dir: &Path) -> Vec<String> {
         ("--heartbeat-interval", "100ms".to_owned()),
         ("--orphan-timeout", "500ms".to_owned()),
         ("--broken-if", path("broken")),
+        ("--panics-if", path("panics")),
         ("--heard", path("heard")),
     ];
     flags

@@ -70,3 +70,22 @@ fn where_workers_do_not_start_the_old_ones_stay() {
     fs::remove_file(trial.file("broken")).unwrap();
     trial.cli(&["upgrade", "--wait"]).output();
 }
+
+#[test]
+fn a_master_that_panics_leaves_the_workers_serving_and_is_started_again() {
+    let mut trial = Trial::run_a_copy();
+    trial.until("it has lived for long enough", |state| {
+        state["master"]["uptime_ms"].as_u64() > Some(2000)
+    });
+    fs::write(trial.file("panics"), "").expect("a file is written");
+    let run = trial.cli(&["upgrade", "--wait", "--timeout", "4000"]);
+    assert_eq!(run.code, Some(6), "{}", run.err);
+    assert!(run.err.ends_with("error: it has not ended within 4000 ms; it goes on\n"), "{}", run.err);
+    fs::remove_file(trial.file("panics")).expect("it is there");
+    let state = trial.until("a master that has taken over", |state| state["serving"] == 2);
+    let generations = state["workers"].as_array().expect("a list");
+    assert!(generations.iter().all(|worker| worker["generation"] == 2), "{state:#}");
+    assert_eq!(state["upgrade"]["step"], "done", "{state:#}");
+    trial.cli(&["stop"]).output();
+    assert_eq!(trial.ended().code(), Some(0));
+}
