@@ -3,6 +3,7 @@
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
 pub(crate) mod inherit;
+pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod process;
 mod runtime_dir;

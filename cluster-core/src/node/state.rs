@@ -109,6 +109,8 @@ pub struct ClusterState {
     pub cache_manager: Option<ProcessState>,
     /// The socket at which the cache is reached, where there is a cache.
     pub cache_socket: Option<PathBuf>,
+    /// The directory of log files, where the log goes to files.
+    pub log_dir: Option<PathBuf>,
     /// Workers that have not ended, in the order of their numbers.
     pub workers: Vec<WorkerState>,
     /// Workers to be replaced, the next one first.
@@ -132,6 +134,7 @@ impl ClusterState {
             },
             cache_manager: None,
             cache_socket: None,
+            log_dir: None,
             workers: Vec::new(),
             death_queue: Vec::new(),
         }
@@ -145,7 +148,7 @@ impl ClusterState {
 
 impl Serialize for ClusterState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("ClusterState", 13)?;
+        let mut out = serializer.serialize_struct("ClusterState", 14)?;
         out.serialize_field("name", &self.name)?;
         out.serialize_field("build", &self.build)?;
         out.serialize_field("state", &self.state)?;
@@ -157,6 +160,7 @@ impl Serialize for ClusterState {
         out.serialize_field("master", &self.master)?;
         out.serialize_field("cache_manager", &self.cache_manager)?;
         out.serialize_field("cache_socket", &self.cache_socket)?;
+        out.serialize_field("log_dir", &self.log_dir)?;
         out.serialize_field("workers", &self.workers)?;
         out.serialize_field("death_queue", &self.death_queue)?;
         out.end()
