@@ -11,6 +11,7 @@ mod decay;
 mod ecv;
 mod endurance;
 mod jobs;
+mod logs;
 mod orphans;
 mod restart;
 mod shop;
