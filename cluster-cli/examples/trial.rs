@@ -1,7 +1,7 @@
 //! A cluster whose workers serve nobody: what the tests of the command line drive.
 //!
 //! With `--broken-if FILE` a worker does not start while there is such a file, and with `--panics-if FILE` the master panics.
-//! With `--heard FILE` every process writes there what it is told.
+//! With `--heard FILE` every process writes there what it is told. What it is told it says as well.
 
 use std::io::Write;
 use std::time::Duration;
@@ -60,6 +60,16 @@ impl Serving for Idle {
     fn sample(&mut self, _: &mut Beat) {}
 }
 
+/// Says what is heard: a line of the log, and one on standard error.
+fn speak(cluster: &Cluster) {
+    let me = cluster.process();
+    let hear = move |note: Note, _| {
+        tracing::info!("heard {}", note.text);
+        eprintln!("{me} was told {} bytes", note.text.len());
+    };
+    cluster.emitter().on(hear).forever();
+}
+
 /// Writes down what is heard, a line each.
 fn listen(cluster: &Cluster) {
     let Some(file) = cluster.options().app("heard").map(str::to_owned) else {
@@ -103,6 +113,7 @@ async fn main() -> Result<(), ClusterError> {
         .cache_manager(Box::new(cluster_cache::CacheApplication))
         .in_roles(Role::ALL, listen)
         .in_roles(Role::MASTER, panic_if_told)
+        .in_roles(Role::ALL, speak)
         .listen()
         .await?;
     running.wait().await

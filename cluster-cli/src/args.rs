@@ -2,6 +2,7 @@
 
 mod addressee;
 mod cache;
+mod logs;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -13,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
+pub(crate) use logs::{Logs, Named};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Upgrade,
 };
@@ -85,6 +87,7 @@ pub(crate) enum Verb {
     MarkDown(Answer),
     Emit(Emit),
     Cache(Cache),
+    Logs(Logs),
     Completions(Completions),
 }
 

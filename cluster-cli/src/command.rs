@@ -3,6 +3,7 @@
 mod cache;
 mod completions;
 mod emit;
+mod logs;
 mod mark;
 mod pause;
 mod restart;
@@ -46,6 +47,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::MarkDown(answer) => done(mark::down(common, answer).await),
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
+            Verb::Logs(logs) => done(logs::logs(common, logs).await),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }
     })

@@ -1,6 +1,7 @@
 //! What can go wrong at the command line, and the codes that it exits with.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -55,6 +56,33 @@ pub(crate) enum CliError {
     NoValue { namespace: String, key: String },
     #[error("this cluster has no cache (--cache.enable is false)")]
     NoCache,
+    #[error(
+        "{cluster} logs to standard error, and has no log files (started with --log files, it has)"
+    )]
+    LogsToStderr { cluster: String },
+    #[error("there are no log files in {}", directory.display())]
+    NoLogs { directory: PathBuf },
+    #[error("{none}, and there are no log files in ./{}", directory.display())]
+    NoLogsEither {
+        none: Box<CliError>,
+        directory: PathBuf,
+    },
+    #[error("{} has log files of several clusters ({clusters}): say which, by --name", directory.display())]
+    SeveralLogs {
+        directory: PathBuf,
+        clusters: String,
+    },
+    #[error(
+        "no worker has the id or pid {number}, and none of this id has left log files in {}",
+        directory.display()
+    )]
+    NoSuchLog { number: u32, directory: PathBuf },
+    #[error("the log files in {} cannot be read", directory.display())]
+    Logs {
+        directory: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
     #[error("this process cannot be set up")]

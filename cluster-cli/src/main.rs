@@ -6,6 +6,7 @@ mod error;
 mod output;
 mod progress;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use cluster_cache::CacheError;
@@ -60,8 +61,18 @@ fn code_of(error: &CliError) -> Code {
             }
             _ => Code::Refused,
         },
-        CliError::NoValue { .. } | CliError::NoCache => Code::Refused,
-        CliError::Parent(_)
+        CliError::NoValue { .. }
+        | CliError::NoCache
+        | CliError::LogsToStderr { .. }
+        | CliError::NoSuchLog { .. } => Code::Refused,
+        CliError::NoLogsEither { none, .. } => code_of(none),
+        CliError::SeveralLogs { .. } => Code::Several,
+        CliError::Logs { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            Code::NoPermission
+        }
+        CliError::NoLogs { .. }
+        | CliError::Logs { .. }
+        | CliError::Parent(_)
         | CliError::Build(_)
         | CliError::Answer(_)
         | CliError::Output(_)
@@ -85,7 +96,7 @@ mod tests {
             running: Vec::new(),
         };
         let hidden = FindError::NoPermission { path: "/x".into() };
-        let dead = OperatorError::NotRunning {
+        let dead = || OperatorError::NotRunning {
             runtime_dir: "/x".into(),
         };
         let foreign = OperatorError::NoPermission {
@@ -96,18 +107,32 @@ mod tests {
         };
         let busy = OperationError::Busy("an upgrade".to_owned());
         let refused = OperationError::NoSuchWorker(7);
+        let mute = CliError::LogsToStderr {
+            cluster: "shop".to_owned(),
+        };
+        let either = CliError::NoLogsEither {
+            none: Box::new(dead().into()),
+            directory: "log".into(),
+        };
+        let hidden_log = CliError::Logs {
+            directory: "log".into(),
+            source: ErrorKind::PermissionDenied.into(),
+        };
         let late = CacheError::Deadline { waited_ms: 7 };
-        let cases: [(CliError, u8); 11] = [
+        let cases: [(CliError, u8); 14] = [
             (none.into(), 3),
             (several.into(), 4),
             (hidden.into(), 5),
-            (dead.into(), 3),
+            (dead().into(), 3),
             (foreign.into(), 5),
             (silent.into(), 6),
             (OperatorError::from(busy).into(), 7),
             (OperatorError::from(refused).into(), 8),
             (late.into(), 6),
             (CliError::NoCache, 8),
+            (mute, 8),
+            (either, 3),
+            (hidden_log, 5),
             (CliError::Runtime(std::io::ErrorKind::Other.into()), 1),
         ];
         for (error, code) in cases {

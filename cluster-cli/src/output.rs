@@ -5,6 +5,7 @@ pub(crate) mod status;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
@@ -26,10 +27,16 @@ pub(crate) fn result(
 
 /// Prints to standard output. A reader that has gone away has seen enough.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    stream(text).map(drop)
+}
+
+/// Prints a part of what has no end. It breaks off where the reader has gone away.
+pub(crate) fn stream(text: &str) -> io::Result<ControlFlow<()>> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(e) => Err(e),
     }
 }
 
@@ -42,6 +49,12 @@ pub(crate) fn complain(json: bool, code: Code, message: &str) {
         let error = json!({ "error": { "code": code as u8, "message": message } });
         let _ = print(&format!("{error}\n"));
     }
+}
+
+/// Says in one line what is not as it should be, and goes on.
+pub(crate) fn note(message: &str) {
+    // If nobody can be told, nobody is.
+    let _ = writeln!(io::stderr(), "note: {}", plain(message));
 }
 
 /// The same for a wrong command line, whose lines say what would be right.
@@ -64,8 +77,17 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
 
 /// A text of the cluster's as one harmless line: what would move the cursor is replaced.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        Cow::Owned(text.replace(char::is_control, "\u{fffd}"))
+    without(text, char::is_control)
+}
+
+/// The same, but with its tabs.
+pub(crate) fn plain_but_tabs(text: &str) -> Cow<'_, str> {
+    without(text, |c| c.is_control() && c != '\t')
+}
+
+fn without(text: &str, is_harmful: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if text.contains(&is_harmful) {
+        Cow::Owned(text.replace(is_harmful, "\u{fffd}"))
     } else {
         Cow::Borrowed(text)
     }

@@ -11,7 +11,7 @@ use crate::bridge;
 use crate::health::policy::Decay;
 use crate::health::vitals::Vitals;
 use crate::id::{ProcessId, Role};
-use crate::log;
+use crate::log::{self, GetLogger, LogError, ProcessLog};
 use crate::master::retirement::ShouldRetire;
 use crate::master::start::Kept;
 use crate::master::{self, MasterError};
@@ -37,6 +37,9 @@ pub enum ClusterError {
     /// A process below it does not run.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The log cannot go where it is to go.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// What the master handed over cannot be read.
     #[error("what the master handed over cannot be read")]
     Boot(#[source] std::io::Error),
@@ -70,6 +73,7 @@ pub struct Launch {
     actors: Vec<Bound>,
     is_request: fn() -> bool,
     should_retire: Option<ShouldRetire>,
+    get_logger: Option<GetLogger>,
 }
 
 impl Launch {
@@ -85,6 +89,7 @@ impl Launch {
             actors: Vec::new(),
             is_request: || false,
             should_retire: None,
+            get_logger: None,
         }
     }
 
@@ -138,16 +143,30 @@ impl Launch {
         self
     }
 
+    /// Gives each process its subscriber, in place of the cluster's own; one that the process has set before it listens is left in its
+    /// place. Where the lines go is told by [`ProcessLog::writer`].
+    #[must_use]
+    pub fn get_logger<S: Into<tracing::Dispatch>>(
+        mut self,
+        get: impl FnOnce(&ProcessLog) -> S + 'static,
+    ) -> Self {
+        self.get_logger = Some(Box::new(|log| get(log).into()));
+        self
+    }
+
     /// Plays the role of this process; resolves when it is ready.
     ///
     /// # Errors
     ///
     /// Why it does not get ready. Nothing of the cluster is left behind then.
-    pub async fn listen(self) -> Result<Running, ClusterError> {
+    pub async fn listen(mut self) -> Result<Running, ClusterError> {
         let boot = BootRecord::take().map_err(ClusterError::Boot)?;
         let me = boot.as_ref().map_or(ProcessId::Master, |boot| boot.process);
+        if boot.is_none() {
+            log::settle(&mut self.options);
+        }
         let options = boot.as_ref().map_or(&self.options, |boot| &boot.options);
-        log::init(me, options);
+        log::init(me, options, self.get_logger.take())?;
         bridge::stay_awake(Duration::from_micros(options.spin.into()));
         panics::end_the_process(self.is_request);
         if let Err(e) = stacks::write_when_asked() {

@@ -77,6 +77,7 @@ pub use emitter::{
 pub use health::policy::Decay;
 pub use health::vitals::{Load, Vitals};
 pub use id::{Generation, ProcessId, Role, WorkerId};
+pub use log::{LogError, LogName, LogWriter, ProcessLog};
 pub use master::MasterError;
 pub use master::start::{MakeSocket, Monitor};
 pub use node::{

@@ -105,8 +105,11 @@ pub struct Options {
     pub skip_check_busy_ports: bool,
     /// The directory to write pid files to. Default: none are written.
     pub pids: Option<PathBuf>,
-    /// Where the log goes. Default: the standard error stream.
-    pub log: LogTarget,
+    /// Where the log goes, and with it whatever else processes print. Default: decided when the cluster starts. It is standard error,
+    /// but files where standard error is closed or `/dev/null`, outside of containers and systemd.
+    pub log: Option<LogTarget>,
+    /// The directory of log files. Default: `log` in the working directory of the master.
+    pub log_dir: PathBuf,
     /// The certificate served to clients.
     pub tls: TlsOptions,
     /// What the load balancer is told.
@@ -226,7 +229,8 @@ impl Options {
             orphan_timeout: Duration::ZERO,
             skip_check_busy_ports: false,
             pids: None,
-            log: LogTarget::Stderr,
+            log: None,
+            log_dir: PathBuf::new(),
             tls: TlsOptions::blank(),
             ecv: EcvOptions::blank(),
             cache: CacheServiceOptions::blank(),

@@ -4,6 +4,7 @@
 
 pub(crate) mod fd_passing;
 pub(crate) mod inherit;
+pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod presence;
 pub(crate) mod process;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use cluster_cache::CacheApplication;
-use cluster_core::{Application, Cluster, Decay, HandlerActor, Launch, Options, Role, Vitals};
+use cluster_core::{
+    Application, Cluster, Decay, HandlerActor, Launch, Options, ProcessLog, Role, Vitals,
+};
+use tracing::Dispatch;
 
 use crate::app::{MonitorExtension, Prepare, WarmUpStep};
 use crate::ecv::EcvSettings;
@@ -19,6 +22,7 @@ use crate::worker::HttpApplication;
 
 type ShouldRetire = Box<dyn FnMut(&Vitals<'_>, Option<Decay>) -> Option<Decay>>;
 type Bind = Box<dyn FnOnce(&Cluster)>;
+type GetLogger = Box<dyn FnOnce(&ProcessLog) -> Dispatch>;
 
 /// What a cluster runs in its workers: [`Web`] or [`Job`](crate::Job).
 pub trait Runs {
@@ -36,6 +40,7 @@ pub struct Builder<R> {
     ecv: EcvSettings,
     monitor: Vec<MonitorExtension>,
     should_retire: Option<ShouldRetire>,
+    get_logger: Option<GetLogger>,
 }
 
 impl<R: Runs> Builder<R> {
@@ -47,6 +52,7 @@ impl<R: Runs> Builder<R> {
             ecv: EcvSettings::default(),
             monitor: Vec::new(),
             should_retire: None,
+            get_logger: None,
         }
     }
 
@@ -107,6 +113,33 @@ impl<R: Runs> Builder<R> {
         self
     }
 
+    /// Gives each process the subscriber of tracing that makes its lines, in place of the cluster's own. It is called in every process,
+    /// before anything is logged there.
+    ///
+    /// ```no_run
+    /// # use actix_web::App;
+    /// # fn example() {
+    /// let _ = cluster_web::app(App::new).get_logger(|log| {
+    ///     tracing_subscriber::fmt()
+    ///         .compact()
+    ///         .with_ansi(log.ansi())
+    ///         .with_writer(log.writer())
+    ///         .finish()
+    /// });
+    /// # }
+    /// ```
+    ///
+    /// [`ProcessLog::writer`] is where the lines go: with `--log files` to the file of the process, else to standard error; what cannot be
+    /// written is counted and ends nothing. A subscriber that writes elsewhere is as good. One that the application has set before
+    /// `listen` is left in its place, and then this is not needed: what it writes to standard output or error is in the file as well.
+    pub fn get_logger<S: Into<Dispatch>>(
+        mut self,
+        get: impl FnOnce(&ProcessLog) -> S + 'static,
+    ) -> Self {
+        self.get_logger = Some(Box::new(|log| get(log).into()));
+        self
+    }
+
     /// Starts the cluster, or this process's part in it; resolves when it is ready.
     ///
     /// # Errors
@@ -129,6 +162,9 @@ impl<R: Runs> Builder<R> {
         }
         if let Some(decide) = self.should_retire {
             launch = launch.should_retire(decide);
+        }
+        if let Some(get) = self.get_logger {
+            launch = launch.get_logger(get);
         }
         Ok(Running(launch.listen().await?))
     }

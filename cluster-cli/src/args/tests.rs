@@ -108,6 +108,33 @@ fn the_value_of_an_event_is_json_as_it_was_given() {
 }
 
 #[test]
+fn whose_log_is_shown() {
+    let logs = |line| match cli(line).verb {
+        Verb::Logs(logs) => logs,
+        other => panic!("{other:?}"),
+    };
+    let usual = logs("logs");
+    assert_eq!(
+        (usual.process, usual.follow, usual.lines),
+        (None, false, 20)
+    );
+    for (line, process) in [
+        ("logs -f -n 7 master", Named::Master),
+        ("logs cache-manager --lines=7 --follow", Named::CacheManager),
+        ("logs 12 -fn7", Named::Number(12)),
+    ] {
+        let logs = logs(line);
+        assert_eq!(
+            (logs.process, logs.follow, logs.lines),
+            (Some(process), true, 7)
+        );
+    }
+    assert!(wrong("logs all").contains("allowed: the id or pid of a worker"));
+    wrong("logs -n 1000001");
+    wrong("logs -n -1");
+}
+
+#[test]
 fn times_are_bounded() {
     let Verb::MarkUp(answer) = cli("mark-up").verb else {
         panic!("mark-up")

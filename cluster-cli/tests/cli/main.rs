@@ -2,6 +2,7 @@
 
 mod alone;
 mod cache;
+mod logs;
 mod parent;
 mod running;
 mod trial;

@@ -90,7 +90,24 @@ impl Trial {
         })
     }
 
+    /// The same with log files, in `log`.
+    pub(crate) fn with_log_files() -> Self {
+        let trial = Self::spawn(|dir| {
+            let mut command = Command::new(program());
+            command.args(flags(dir)).args(["--log", "files"]);
+            command
+        });
+        trial.until("all serve", |state| state["serving"] == 2);
+        trial
+    }
+
     fn begin(command: impl FnOnce(&Path) -> Command) -> Self {
+        let trial = Self::spawn(command);
+        trial.until_logged("all workers are ready");
+        trial
+    }
+
+    fn spawn(command: impl FnOnce(&Path) -> Command) -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let mut command = command(dir.path());
         command.env_remove("RUST_LOG").current_dir(dir.path());
@@ -107,9 +124,7 @@ impl Trial {
                 let _ = tell.send(line);
             }
         });
-        let trial = Self { dir, child, log };
-        trial.until_logged("all workers are ready");
-        trial
+        Self { dir, child, log }
     }
 
     /// Waits until the log has such a line; what came before it is passed over.

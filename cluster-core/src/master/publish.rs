@@ -11,7 +11,7 @@ use super::record::{Record, Remembered};
 use crate::emitter::hub::Routes;
 use crate::id::ProcessId;
 use crate::node::{ClusterState, NodeState, ProcessState, QueueEntry, WorkerState};
-use crate::options::CacheMode;
+use crate::options::{CacheMode, LogTarget};
 use crate::protocol::Roster;
 use crate::wire::codec;
 use crate::wire::message::WireMessage;
@@ -125,7 +125,8 @@ impl Master {
             reason: entry.reason.to_string(),
             since: entry.since,
         });
-        let enabled = self.cluster.options().cache.enable;
+        let options = self.cluster.options();
+        let enabled = options.cache.enable;
         let before = self.cluster.state();
         let master = ProcessState {
             state: "active".to_owned(),
@@ -144,6 +145,7 @@ impl Master {
                 .as_ref()
                 .map(super::cache_manager::CacheManager::state),
             cache_socket: enabled.then(|| self.cluster.cache_socket()),
+            log_dir: (options.log == Some(LogTarget::Files)).then(|| options.log_dir.clone()),
             workers: workers.collect(),
             death_queue: death_queue.collect(),
             upgrade: self.last_upgrade.clone(),

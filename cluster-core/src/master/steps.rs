@@ -18,6 +18,8 @@ use super::wanted::reconcile::{self, Step};
 use super::wanted::view::{View, WorkerView};
 use super::{Master, Worker};
 use crate::id::{ProcessId, WorkerId};
+use crate::log;
+use crate::options::LogTarget;
 use crate::protocol::OperationError;
 
 impl Master {
@@ -133,6 +135,21 @@ impl Master {
             tally: Default::default(),
         };
         self.workers.insert(id, worker);
+        self.prune_log();
+    }
+
+    /// Workers have numbers of their own, and so files: those that ended long ago make room for those that begin.
+    fn prune_log(&self) {
+        let options = self.cluster.options();
+        if options.log == Some(LogTarget::Files) {
+            let is_living = |id| self.workers.contains_key(&id);
+            log::prune(
+                &options.log_dir,
+                &options.name,
+                self.wanted.count,
+                is_living,
+            );
+        }
     }
 
     fn dismiss(&mut self, id: WorkerId) {

@@ -1,4 +1,4 @@
-//! The statuses that every cluster has: `os`, `gc` where it is asked for, and in the master `deathQueue`.
+//! The statuses that every cluster has: `os`, `log`, `gc` where it is asked for, and in the master `deathQueue`.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Cluster;
 use crate::id::Role;
+use crate::log;
 use crate::protocol::Beat;
 use crate::sys;
 
@@ -19,6 +20,10 @@ pub(crate) fn offer(cluster: &Cluster) {
     cluster.status().register("os", move || {
         let beat = beat.lock().clone();
         async move { beat }
+    });
+    cluster.status().register("log", || {
+        let account = log::account();
+        async move { json!({ "file": account.file, "lost": account.lost }) }
     });
     if cluster.role() == Role::Master {
         let here = cluster.clone();

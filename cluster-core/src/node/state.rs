@@ -142,6 +142,8 @@ pub struct ClusterState {
     pub cache_manager: Option<ProcessState>,
     /// The socket at which the cache is reached, where there is a cache.
     pub cache_socket: Option<PathBuf>,
+    /// The directory of log files, where the log goes to files.
+    pub log_dir: Option<PathBuf>,
     /// Workers that have not ended, in the order of their numbers.
     pub workers: Vec<WorkerState>,
     /// Workers to be replaced, the next one first.
@@ -167,6 +169,7 @@ impl ClusterState {
             },
             cache_manager: None,
             cache_socket: None,
+            log_dir: None,
             workers: Vec::new(),
             death_queue: Vec::new(),
             upgrade: None,
@@ -193,6 +196,7 @@ impl Serialize for ClusterState {
         out.serialize_field("master", &self.master)?;
         out.serialize_field("cache_manager", &self.cache_manager)?;
         out.serialize_field("cache_socket", &self.cache_socket)?;
+        out.serialize_field("log_dir", &self.log_dir)?;
         out.serialize_field("workers", &self.workers)?;
         out.serialize_field("death_queue", &self.death_queue)?;
         out.serialize_field("upgrade", &self.upgrade)?;

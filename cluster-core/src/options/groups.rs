@@ -14,7 +14,7 @@ use super::{Options, millis};
 pub enum LogTarget {
     /// To the standard error stream.
     Stderr,
-    /// To files, one for each process.
+    /// To files of each process, in [`Options::log_dir`]. Its standard output and error lead there as well.
     Files,
 }
 

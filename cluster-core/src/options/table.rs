@@ -133,8 +133,11 @@ pub(super) static KEYS: &[Key] = &[
         "Where the cluster's sockets and its lock live"),
     key!(FILES, "pids", Means("no pid files"), Maybe { at: at!(pids), rule: DIR },
         "Write a pid file for each process to this directory"),
-    key!(FILES, "log", Is("stderr"), One { at: at!(log), rule: Choice { all: &[("stderr", LogTarget::Stderr), ("files", LogTarget::Files)] } },
-        "Where the log goes"),
+    key!(FILES, "log", Means("stderr; but files where that is /dev/null or closed, outside of containers and systemd"),
+        Maybe { at: at!(log), rule: Choice { all: &[("stderr", LogTarget::Stderr), ("files", LogTarget::Files)] } },
+        "Where the log goes, and whatever else processes print: to standard error, or to files of each process, which `cluster logs` shows"),
+    key!(FILES, "log-dir", Is("log"), One { at: at!(log_dir), rule: DIR },
+        "The directory of these files: NAME.PROCESS.log, and up to three older ones, of 4 MiB each"),
 
     key!(ECV, "ecv.mode", Is("control"), One { at: at!(ecv.mode), rule: Choice { all: &[("control", EcvMode::Control), ("monitor", EcvMode::Monitor)] } },
         "Who decides: the operator who marks the cluster up and down, or a probe of --ecv.monitor"),

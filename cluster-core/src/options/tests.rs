@@ -80,6 +80,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("runtime-dir", &["/run/here"]),
     ("pids", &["/run/pids"]),
     ("log", &["files"]),
+    ("log-dir", &["/var/log/hello"]),
     ("ecv.mode", &["monitor"]),
     ("ecv.root", &["/health"]),
     ("ecv.mark-up", &["/health/up"]),

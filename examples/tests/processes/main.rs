@@ -12,6 +12,7 @@ mod decay;
 mod ecv;
 mod endurance;
 mod jobs;
+mod logs;
 mod orphans;
 mod restart;
 mod shop;

@@ -203,7 +203,7 @@ fn pid_files_are_there_while_the_processes_are() {
 fn the_cluster_offers_statuses_of_its_own() {
     let cluster = Setup::hello().start();
     let names = cluster.ask("/status/").json();
-    for name in ["os", "deathQueue"] {
+    for name in ["os", "log", "deathQueue"] {
         assert!(names.as_array().unwrap().contains(&name.into()), "{names}");
     }
     // Every process beats: soon there is a figure of each worker.

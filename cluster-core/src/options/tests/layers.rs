@@ -172,7 +172,8 @@ fn every_value_reaches_its_own_field() {
         (options.runtime_dir, options.pids),
         (path("/run/here"), path("/run/pids"))
     );
-    assert_eq!(options.log, LogTarget::Files);
+    assert_eq!(options.log, Some(LogTarget::Files));
+    assert_eq!(options.log_dir, PathBuf::from("/var/log/hello"));
     assert_eq!(options.ecv.mode, EcvMode::Monitor);
     assert_eq!(options.ecv.root, "/health");
     assert_eq!(options.ecv.mark_up, "/health/up");
@@ -222,7 +223,7 @@ fn the_defaults_are_those_promised() {
     assert_eq!(options.nanny.tolerance, seconds(180));
     assert_eq!(options.cache.timeout, seconds(3));
     assert_eq!(options.cache.mode, CacheMode::Standalone);
-    assert_eq!(options.log, LogTarget::Stderr);
+    assert_eq!((options.log, options.log_dir.to_str()), (None, Some("log")));
     assert_eq!((options.ecv.mode, options.ecv.min), (EcvMode::Control, 1));
     let paths = [
         &options.ecv.root,

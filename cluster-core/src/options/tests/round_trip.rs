@@ -53,7 +53,8 @@ fn options() -> impl Strategy<Value = Options> {
                 options.debug,
             ) = addresses.1;
             (options.name, options.workers, options.threads, options.spin) = processes.0;
-            (options.runtime_dir, options.pids, options.log, options.gc) = processes.1;
+            (options.runtime_dir, options.pids, options.gc) = processes.1;
+            (options.log, options.log_dir) = processes.2;
             (
                 options.max_age,
                 options.heartbeat_interval,
@@ -89,18 +90,23 @@ fn addresses() -> impl Strategy<Value = (Places, Ports)> {
 }
 
 type Counts = (String, u32, u32, u32);
-type Files = (Option<PathBuf>, Option<PathBuf>, LogTarget, GcOptions);
+type Files = (Option<PathBuf>, Option<PathBuf>, GcOptions);
+type Log = (Option<LogTarget>, PathBuf);
 
-fn processes() -> impl Strategy<Value = (Counts, Files)> {
+fn processes() -> impl Strategy<Value = (Counts, Files, Log)> {
     let counts = (
         "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}",
         1_u32..=512,
         1_u32..=64,
         0_u32..=10_000,
     );
-    let log = prop::sample::select(vec![LogTarget::Stderr, LogTarget::Files]);
+    let log = option::of(prop::sample::select(vec![
+        LogTarget::Stderr,
+        LogTarget::Files,
+    ]));
     let gc = any::<(bool, bool)>().prop_map(|(monitor, explicit)| GcOptions { monitor, explicit });
-    (counts, (option::of(path()), option::of(path()), log, gc))
+    let files = (option::of(path()), option::of(path()), gc);
+    (counts, files, (log, path()))
 }
 
 type Three = (Duration, Duration, Duration);

@@ -39,6 +39,11 @@ impl Setup {
         Self::of(env!("CARGO_BIN_EXE_hello"))
     }
 
+    /// The example `chatter`.
+    pub(crate) fn chatter() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_chatter"))
+    }
+
     /// The example `decay`.
     pub(crate) fn decay() -> Self {
         Self::of(env!("CARGO_BIN_EXE_decay"))
