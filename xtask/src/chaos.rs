@@ -150,10 +150,14 @@ impl ChaosArgs {
 
     /// What does the same once more.
     fn command(&self) -> String {
-        let mut command = format!("cargo xtask chaos --seconds {} --seed {}", self.seconds, self.seed);
+        let mut command = format!(
+            "cargo xtask chaos --seconds {} --seed {}",
+            self.seconds, self.seed
+        );
         if !self.acts.is_empty() {
             let names = self.kinds().into_iter().filter_map(|kind| {
-                kind.to_possible_value().map(|value| value.get_name().to_owned())
+                kind.to_possible_value()
+                    .map(|value| value.get_name().to_owned())
             });
             command.push_str(" --acts ");
             command.push_str(&names.collect::<Vec<_>>().join(","));
@@ -179,7 +183,12 @@ pub(crate) fn run(args: &ChaosArgs) -> Result<(), ChaosError> {
     let planned = acts::schedule(args.seed, args.seconds, &args.kinds());
     let schedule = logs.join("schedule.txt");
     fs::write(&schedule, list(&planned)).map_err(ChaosError::writing(&schedule))?;
-    println!("{}\n{} acts; logs: {}", args.command(), planned.len(), logs.display());
+    println!(
+        "{}\n{} acts; logs: {}",
+        args.command(),
+        planned.len(),
+        logs.display()
+    );
 
     let records = torment(args, &target, &logs, &planned, &interrupted)?;
     let findings = verdict::judge(&records.0);
@@ -194,7 +203,9 @@ fn build() -> Result<(), ChaosError> {
     let mut cargo = workspace::cargo();
     cargo.args(["build", "--package", "examples", "--bin", "chaos"]);
     cargo.args(["--package", "cluster-cli", "--bin", "cluster"]);
-    let status = cargo.status().map_err(ChaosError::starting(Path::new("cargo")))?;
+    let status = cargo
+        .status()
+        .map_err(ChaosError::starting(Path::new("cargo")))?;
     if status.success() {
         Ok(())
     } else {
@@ -211,7 +222,8 @@ fn make_anew(folder: &Path) -> Result<(), ChaosError> {
 }
 
 fn list(planned: &[Planned]) -> String {
-    let line = |planned: &Planned| format!("{:8.3}  {}\n", planned.at_ms as f64 / 1000.0, planned.act);
+    let line =
+        |planned: &Planned| format!("{:8.3}  {}\n", planned.at_ms as f64 / 1000.0, planned.act);
     planned.iter().map(line).collect()
 }
 
@@ -224,7 +236,8 @@ fn torment(
     interrupted: &AtomicBool,
 ) -> Result<(Records, Journal), ChaosError> {
     // Short, as a socket's path has to be.
-    let folder = tempfile::tempdir().map_err(ChaosError::writing(Path::new("a temporary directory")))?;
+    let folder =
+        tempfile::tempdir().map_err(ChaosError::writing(Path::new("a temporary directory")))?;
     cluster::make_folders(folder.path())?;
     let disk = match Disk::over(&cluster::store(folder.path())) {
         Ok(disk) => Some(disk),

@@ -89,7 +89,9 @@ pub(crate) fn run(fast: bool, filter: &[String]) -> ExitCode {
                 .env("RUSTDOCFLAGS", "-D warnings");
             status(&mut command)
         }));
-        done.push(step("chaos", || Ok(chaos::run(&ChaosArgs::of_every_run())?)));
+        done.push(step("chaos", || {
+            Ok(chaos::run(&ChaosArgs::of_every_run())?)
+        }));
     }
     // The tests come last, so that their results stand at the end of the log.
     done.push(step("test", || tests(filter, &mut totals)));

@@ -74,7 +74,7 @@ pub(crate) enum Cut {
 pub(crate) enum Build {
     /// Another build, as good as the one that runs.
     Other,
-    /// The first half of one.
+    /// The beginning of one.
     Truncated,
     /// A program that does nothing but fail.
     Failing,
@@ -281,7 +281,7 @@ impl fmt::Display for Act {
             Act::Disk { ms } => write!(f, "full disk, for {ms} ms"),
             Act::Late { ms } => write!(f, "event loop of a worker blocked, for {ms} ms"),
             Act::Upgrade(Build::Other) => f.write_str("upgrade to another build"),
-            Act::Upgrade(Build::Truncated) => f.write_str("upgrade to half a program"),
+            Act::Upgrade(Build::Truncated) => f.write_str("upgrade to the beginning of a program"),
             Act::Upgrade(Build::Failing) => f.write_str("upgrade to a program that fails"),
         }
     }
@@ -297,8 +297,12 @@ mod tests {
         assert_eq!(schedule(7, 600, all), schedule(7, 600, all));
         assert_ne!(schedule(7, 600, all), schedule(8, 600, all));
         let early = |planned: &Planned| planned.at_ms < 20_000;
-        let beginning =
-            |seconds| -> Vec<_> { schedule(7, seconds, all).into_iter().filter(early).collect() };
+        let beginning = |seconds| -> Vec<_> {
+            schedule(7, seconds, all)
+                .into_iter()
+                .filter(early)
+                .collect()
+        };
         assert_eq!(
             beginning(60),
             beginning(600),

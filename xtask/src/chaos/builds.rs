@@ -12,6 +12,9 @@ use super::acts::Build;
 /// Bytes of the linker's id by which the cluster tells builds apart.
 const SHOWN: usize = 8;
 
+/// What is left of a program that is cut off: not the half of it, as that may be all that is loaded, before what is for debuggers.
+const BEGINNING: usize = 64 * 1024;
+
 /// The builds, and the place of the one that is to run.
 #[derive(Debug)]
 pub(crate) struct Builds {
@@ -76,7 +79,10 @@ impl Builds {
                 source,
             })?;
         }
-        make(&folder.join("truncated"), &bytes[..bytes.len() / 2])?;
+        make(
+            &folder.join("truncated"),
+            &bytes[..BEGINNING.min(bytes.len() / 2)],
+        )?;
         make(&folder.join("failing"), b"#!/bin/sh\nexit 1\n")?;
         let builds = Builds {
             folder: folder.to_owned(),
@@ -187,11 +193,17 @@ mod tests {
             }
         };
         assert!(runs(&builds));
-        assert_eq!((id_of(&builds.program()), builds.id()), (vec![1; SHOWN], "01".repeat(SHOWN)));
+        assert_eq!(
+            (id_of(&builds.program()), builds.id()),
+            (vec![1; SHOWN], "01".repeat(SHOWN))
+        );
         builds.install(Build::Other).unwrap();
         builds.accepted();
         assert!(runs(&builds));
-        assert_eq!((id_of(&builds.program()), builds.id()), (vec![2; SHOWN], "02".repeat(SHOWN)));
+        assert_eq!(
+            (id_of(&builds.program()), builds.id()),
+            (vec![2; SHOWN], "02".repeat(SHOWN))
+        );
         for broken in [Build::Truncated, Build::Failing] {
             builds.install(broken).unwrap();
             assert!(!runs(&builds));

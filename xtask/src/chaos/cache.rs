@@ -125,7 +125,11 @@ impl Board {
         let pinned = self.pinned();
         let last = pinned.names.len().checked_sub(1)?;
         // Half of the reads go to what is being written now.
-        let from = if rng.bool() { 0 } else { last.saturating_sub(4) };
+        let from = if rng.bool() {
+            0
+        } else {
+            last.saturating_sub(4)
+        };
         pinned.names.get(rng.usize(from..=last)).cloned()
     }
 

@@ -161,7 +161,8 @@ pub(super) mod tests {
                 json!({ "id": id, "pid": 100 + id, "state": state, "linked": true, "build": "b", "generation": 1 })
             })
             .collect();
-        let process = |pid: u32| json!({ "pid": pid, "state": "active", "uptime_ms": at, "build": "b" });
+        let process =
+            |pid: u32| json!({ "pid": pid, "state": "active", "uptime_ms": at, "build": "b" });
         let shown = json!({
             "master": process(10), "cache_manager": process(20), "workers": workers, "death_queue": [], "wanted": 2,
         });
@@ -173,7 +174,12 @@ pub(super) mod tests {
     fn what_is_not_as_wanted_is_said() {
         let active = ["active"; 3];
         assert_eq!(sample(1, &active).unlike(3), None);
-        assert!(sample(1, &active).unlike(2).unwrap().starts_with("2 workers"));
+        assert!(
+            sample(1, &active)
+                .unlike(2)
+                .unwrap()
+                .starts_with("2 workers")
+        );
         assert!(sample(1, &active).unlike(4).is_some());
         let draining = ["active", "active", "active", "retiring"];
         let said = sample(1, &draining).unlike(3).unwrap();
@@ -184,9 +190,6 @@ pub(super) mod tests {
         let mut alone = sample(1, &active);
         alone.cache_manager = None;
         assert!(alone.unlike(3).is_some());
-        assert_eq!(
-            sample(1, &active).pids(),
-            [10, 20, 101, 102, 103].into()
-        );
+        assert_eq!(sample(1, &active).pids(), [10, 20, 101, 102, 103].into());
     }
 }

@@ -112,7 +112,9 @@ impl Cluster {
             .stdout(copy)
             .stderr(log)
             .process_group(0);
-        let parent = command.spawn().map_err(ChaosError::starting(&setup.command))?;
+        let parent = command
+            .spawn()
+            .map_err(ChaosError::starting(&setup.command))?;
         Ok(Cluster {
             parent,
             command: setup.command,
@@ -179,7 +181,10 @@ impl Drop for Cluster {
             }
             thread::sleep(LOOK);
         }
-        eprintln!("processes that were killed are still there: {:?}", self.processes());
+        eprintln!(
+            "processes that were killed are still there: {:?}",
+            self.processes()
+        );
     }
 }
 
@@ -215,7 +220,8 @@ impl Operator {
 
 /// Without what the environment would tell the cluster besides.
 fn unburden(command: &mut Command) -> &mut Command {
-    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLUSTER_"));
+    let ours =
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLUSTER_"));
     for (name, _) in ours {
         command.env_remove(name);
     }
@@ -228,7 +234,9 @@ fn free_ports() -> io::Result<(u16, u16)> {
     let first = 10_000 + u16::try_from(std::process::id() % 10_000).unwrap_or_default();
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let mut free = (first..first + 10_000).filter(free);
-    free.next().zip(free.next()).ok_or_else(|| io::ErrorKind::AddrInUse.into())
+    free.next()
+        .zip(free.next())
+        .ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
 /// Makes the directories that the cluster is given.

@@ -91,7 +91,8 @@ impl<'a> Hands<'a> {
         let workers = WORKERS.to_string();
         self.insist(&["resume", "--timeout", ANSWER], &goes_on);
         self.insist(&["scale", &workers, "--timeout", ANSWER], &goes_on);
-        self.journal.say(&format!("the last act: resume all, scale to {workers}"));
+        self.journal
+            .say(&format!("the last act: resume all, scale to {workers}"));
     }
 
     fn act<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, act: Act) {
@@ -125,7 +126,8 @@ impl<'a> Hands<'a> {
     /// The pid of a process, and how it is called; a word where there is none.
     fn find(&self, act: Act, who: Who) -> Option<(Sample, u32, String)> {
         let Some(sample) = self.census.look() else {
-            self.journal.passed_over(&format!("{act}: no master answers"));
+            self.journal
+                .passed_over(&format!("{act}: no master answers"));
             return None;
         };
         let found = match who {
@@ -136,8 +138,15 @@ impl<'a> Hands<'a> {
             }
             Who::Worker(place) => {
                 let count = sample.workers.len();
-                let worker = place.checked_rem(count).and_then(|place| sample.workers.get(place));
-                worker.map(|worker| (worker.pid, format!("worker {} ({})", worker.id, worker.state)))
+                let worker = place
+                    .checked_rem(count)
+                    .and_then(|place| sample.workers.get(place));
+                worker.map(|worker| {
+                    (
+                        worker.pid,
+                        format!("worker {} ({})", worker.id, worker.state),
+                    )
+                })
             }
         };
         match found {
@@ -161,12 +170,16 @@ impl<'a> Hands<'a> {
             return;
         };
         if who == Who::Master && !self.can_lose_master(&sample) {
-            return self.journal.passed_over(&format!("{act}: no worker serves"));
+            return self
+                .journal
+                .passed_over(&format!("{act}: no worker serves"));
         }
         let at = now();
         // Stopped first, so that it is known exactly what it had accepted.
         if !stopped::freeze(pid) {
-            return self.journal.passed_over(&format!("{act}: {name} has ended"));
+            return self
+                .journal
+                .passed_over(&format!("{act}: {name} has ended"));
         }
         let connections = stopped::accepted(pid, self.port);
         let count = connections.len();
@@ -180,7 +193,8 @@ impl<'a> Hands<'a> {
             self.journal.note(at, now(), Hit::Cache);
         }
         signal(pid, Signal::KILL);
-        self.journal.done(&format!("SIGKILL to {name}, with {count} connections"));
+        self.journal
+            .done(&format!("SIGKILL to {name}, with {count} connections"));
     }
 
     fn stop(&self, act: Act, who: Who, time: Duration) {
@@ -204,7 +218,8 @@ impl<'a> Hands<'a> {
             Who::Master | Who::Worker(_) => Hit::Process(pid),
         };
         self.journal.note(from, from + ms, hit);
-        self.journal.done(&format!("SIGSTOP to {name}, for {ms} ms"));
+        self.journal
+            .done(&format!("SIGSTOP to {name}, for {ms} ms"));
     }
 
     fn term(&self, act: Act, who: Who) {
@@ -214,7 +229,9 @@ impl<'a> Hands<'a> {
         // A second word to go means at once, and costs the requests that are under way.
         let mut workers = sample.workers.iter();
         if workers.any(|worker| worker.pid == pid && worker.state == "retiring") {
-            return self.journal.passed_over(&format!("{act}: {name} is on its way"));
+            return self
+                .journal
+                .passed_over(&format!("{act}: {name} is on its way"));
         }
         if who == Who::CacheManager {
             self.journal.note(now(), now(), Hit::Cache);
@@ -238,7 +255,8 @@ impl<'a> Hands<'a> {
         match link::cut(server, &sockets(self.folder), client) {
             Ok(count) => {
                 self.journal.note(from, now(), hit);
-                self.journal.done(&format!("cut between {side} and {name}: {count} links"));
+                self.journal
+                    .done(&format!("cut between {side} and {name}: {count} links"));
             }
             Err(e) => passed_over(&crate::chain(e)),
         }
@@ -266,7 +284,9 @@ impl<'a> Hands<'a> {
     fn empty(&self) {
         match self.disk.map_or(Ok(()), Disk::empty) {
             Ok(()) => self.journal.say("the disk has room again"),
-            Err(e) => self.journal.say(&format!("the disk cannot be emptied: {e}")),
+            Err(e) => self
+                .journal
+                .say(&format!("the disk cannot be emptied: {e}")),
         }
     }
 
@@ -284,7 +304,9 @@ impl<'a> Hands<'a> {
                     return;
                 };
                 let mut workers = sample.workers.iter();
-                workers.find(|worker| worker.pid == pid).map(|worker| worker.id.to_string())
+                workers
+                    .find(|worker| worker.pid == pid)
+                    .map(|worker| worker.id.to_string())
             }
         };
         self.journal.done(&act.to_string());
@@ -302,7 +324,8 @@ impl<'a> Hands<'a> {
         match load::block(self.load, ms) {
             Some(pid) => {
                 self.journal.note(from, now(), Hit::Process(pid));
-                self.journal.say(&format!("process {pid} runs again, after {ms} ms"));
+                self.journal
+                    .say(&format!("process {pid} runs again, after {ms} ms"));
             }
             None => self.journal.say("whoever was blocked has died meanwhile"),
         }
@@ -313,11 +336,15 @@ impl<'a> Hands<'a> {
             Ok(builds) => builds,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                return self.journal.passed_over(&format!("{act}: another is under way"));
+                return self
+                    .journal
+                    .passed_over(&format!("{act}: another is under way"));
             }
         };
         if let Err(e) = builds.install(build) {
-            return self.journal.passed_over(&format!("{act}: {}", crate::chain(e)));
+            return self
+                .journal
+                .passed_over(&format!("{act}: {}", crate::chain(e)));
         }
         self.journal.done(&act.to_string());
         let accepted = self.verb(&["upgrade", "--wait", "--timeout", LONG]);
@@ -326,7 +353,9 @@ impl<'a> Hands<'a> {
             let runs = self.census.look().map(|sample| sample.master.build);
             let wanted = builds.id();
             if let Some(runs) = runs.filter(|runs| *runs != wanted) {
-                self.journal.wrong(format!("after the upgrade to {wanted} the master runs {runs}"));
+                self.journal.wrong(format!(
+                    "after the upgrade to {wanted} the master runs {runs}"
+                ));
             }
             return;
         }
@@ -342,7 +371,9 @@ impl<'a> Hands<'a> {
     fn verb(&self, arguments: &[&str]) -> bool {
         let begun = Instant::now();
         let operated = self.operator.operate(arguments);
-        let code = operated.code.map_or("no code".to_owned(), |code| format!("code {code}"));
+        let code = operated
+            .code
+            .map_or("no code".to_owned(), |code| format!("code {code}"));
         self.journal.say(&format!(
             "cluster {}: {code} after {} ms: {}",
             arguments.join(" "),
@@ -358,7 +389,9 @@ impl<'a> Hands<'a> {
         while !self.verb(arguments) && goes_on() {
             if Instant::now() >= until {
                 let verb = arguments.join(" ");
-                return self.journal.wrong(format!("cluster {verb} did not go well for a minute"));
+                return self
+                    .journal
+                    .wrong(format!("cluster {verb} did not go well for a minute"));
             }
             thread::sleep(AGAIN);
         }
@@ -366,5 +399,6 @@ impl<'a> Hands<'a> {
 }
 
 fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    what.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    what.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -273,7 +273,10 @@ mod tests {
 
     #[test]
     fn an_answer_says_who_gave_it() {
-        let reply = said(b"HTTP/1.1 200 OK\r\nServed-By: 17\r\nconnection: Close\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+        let reply = said(
+            b"HTTP/1.1 200 OK\r\nServed-By: 17\r\nconnection: Close\r\ncontent-length: 2\r\n\r\nhi",
+        )
+        .unwrap();
         let expected = Reply {
             status: 200,
             served_by: Some(17),

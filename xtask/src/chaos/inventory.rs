@@ -88,7 +88,10 @@ fn least(all: &[BTreeMap<&'static str, Kinds>]) -> BTreeMap<&'static str, Kinds>
                 let kinds = look.get(process);
                 kinds.and_then(|kinds| kinds.get(kind)).copied()
             });
-            *count = seen.map(Option::unwrap_or_default).min().unwrap_or_default();
+            *count = seen
+                .map(Option::unwrap_or_default)
+                .min()
+                .unwrap_or_default();
         }
     }
     least
@@ -166,14 +169,20 @@ mod tests {
 
     #[test]
     fn the_least_of_several_looks_counts() {
-        let look = |sockets| BTreeMap::from([("master", kinds(&vec!["socket:[1]".into(); sockets]))]);
+        let look =
+            |sockets| BTreeMap::from([("master", kinds(&vec!["socket:[1]".into(); sockets]))]);
         let least = least(&[look(5), look(3), look(4)]);
         assert_eq!(least["master"]["socket"], 3);
     }
 
     #[test]
     fn kinds_are_told_apart_and_numbers_are_not() {
-        let links = ["socket:[7]", "socket:[8]", "anon_inode:[pidfd]", "/dev/null"];
+        let links = [
+            "socket:[7]",
+            "socket:[8]",
+            "anon_inode:[pidfd]",
+            "/dev/null",
+        ];
         let kinds = kinds(&links.map(str::to_owned));
         let expected = [("/dev/null", 1), ("anon_inode:[pidfd]", 1), ("socket", 2)];
         let expected = expected.map(|(kind, count)| (kind.to_owned(), count));

@@ -53,10 +53,17 @@ pub(crate) fn cut(server: u32, directory: &Path, client: u32) -> Result<usize, C
             // Closed in the meantime.
             Err(rustix::io::Errno::BADF) => continue,
             Err(rustix::io::Errno::SRCH) => return Err(CutError::Gone(server)),
-            Err(e) => return Err(CutError::Borrow { pid: server, source: e.into() }),
+            Err(e) => {
+                return Err(CutError::Borrow {
+                    pid: server,
+                    source: e.into(),
+                });
+            }
         };
         let peer = sockopt::socket_peercred(&link).map(|peer| peer.pid.as_raw_nonzero().get());
-        if peer.is_ok_and(|peer| u32::try_from(peer) == Ok(client)) && shutdown(&link, Shutdown::Both).is_ok() {
+        if peer.is_ok_and(|peer| u32::try_from(peer) == Ok(client))
+            && shutdown(&link, Shutdown::Both).is_ok()
+        {
             cut += 1;
         }
     }
@@ -95,11 +102,21 @@ fn open(pid: u32, inodes: &BTreeSet<u64>) -> Vec<RawFd> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd"));
     let fd = |entry: fs::DirEntry| {
         let link = fs::read_link(entry.path()).ok()?;
-        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+        let inode = link
+            .to_str()?
+            .strip_prefix("socket:[")?
+            .strip_suffix(']')?
+            .parse()
+            .ok()?;
         let fd = entry.file_name().to_str()?.parse().ok()?;
         inodes.contains(&inode).then_some(fd)
     };
-    entries.into_iter().flatten().flatten().filter_map(fd).collect()
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(fd)
+        .collect()
 }
 
 #[cfg(test)]

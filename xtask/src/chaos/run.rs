@@ -87,12 +87,17 @@ pub(super) fn all(
     let ended = Mutex::new(&mut *cluster);
     thread::scope(|scope| {
         // Whatever becomes of this thread, the others are to end.
-        let _end = End { load: &load, over: &over };
+        let _end = End {
+            load: &load,
+            over: &over,
+        };
         let lives = || goes_on() && !has_ended(&ended);
         scope.spawn(|| census.take(|| !over.load(Ordering::Relaxed)));
         let users = users(scope, &load, &board, &events, monitor, seed);
         pause(LEAD, lives);
-        let before = census.look().map(|sample| inventory::take(&sample, &folder));
+        let before = census
+            .look()
+            .map(|sample| inventory::take(&sample, &folder));
         journal.say("the first act is to come");
         hands.perform(scope, planned, Duration::from_secs(seconds), lives);
         hands.settle(lives);
@@ -136,7 +141,9 @@ impl Drop for End<'_> {
 }
 
 fn has_ended(cluster: &Mutex<&mut Cluster>) -> bool {
-    cluster.lock().is_ok_and(|mut cluster| cluster.ended().is_some())
+    cluster
+        .lock()
+        .is_ok_and(|mut cluster| cluster.ended().is_some())
 }
 
 fn pause(time: Duration, goes_on: impl Fn() -> bool) {
@@ -157,12 +164,17 @@ fn ready(
         if interrupted.load(Ordering::Relaxed) {
             return Err(ChaosError::Interrupted);
         }
-        if census.look().is_some_and(|sample| sample.unlike(WORKERS).is_none()) {
+        if census
+            .look()
+            .is_some_and(|sample| sample.unlike(WORKERS).is_none())
+        {
             return Ok(());
         }
         thread::sleep(LOOK);
     }
-    Err(ChaosError::NotReady { log: log.to_owned() })
+    Err(ChaosError::NotReady {
+        log: log.to_owned(),
+    })
 }
 
 /// All who use the cluster, until the load is over.
@@ -205,11 +217,15 @@ fn calm(
         let sample = census.look();
         let unlike = match &sample {
             None => Some("no master answers".to_owned()),
-            Some(sample) => sample.unlike(WORKERS).or_else(|| strangers(sample, cluster)),
+            Some(sample) => sample
+                .unlike(WORKERS)
+                .or_else(|| strangers(sample, cluster)),
         };
         if unlike.is_none() {
             let after = begun.elapsed();
-            hands.journal.say(&format!("as wanted after {} ms", after.as_millis()));
+            hands
+                .journal
+                .say(&format!("as wanted after {} ms", after.as_millis()));
             calm.after = Some(after);
             return (calm, sample);
         }
@@ -247,8 +263,13 @@ fn stop(cluster: &mut Cluster, folder: &Path) -> Vec<String> {
         left.push(format!("processes are left after the stop: {processes:?}"));
     }
     for directory in [sockets(folder), pids(folder)] {
-        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
-        left.extend(entries.map(|entry| format!("{} is left after the stop", entry.path().display())));
+        let entries = std::fs::read_dir(&directory)
+            .into_iter()
+            .flatten()
+            .flatten();
+        left.extend(
+            entries.map(|entry| format!("{} is left after the stop", entry.path().display())),
+        );
     }
     left
 }

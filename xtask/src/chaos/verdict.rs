@@ -237,7 +237,9 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Finding::Request(failed) => write!(f, "{} failed: {}", failed.asked, failed.how),
-            Finding::Unavailable(refused) => write!(f, "the cache was not to be asked: {}", refused.why),
+            Finding::Unavailable(refused) => {
+                write!(f, "the cache was not to be asked: {}", refused.why)
+            }
             Finding::Astray(astray) => write!(
                 f,
                 "{} was {}, and must have been {} to {}",

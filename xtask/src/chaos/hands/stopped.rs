@@ -94,15 +94,22 @@ pub(crate) fn accepted(pid: u32, port: u16) -> BTreeSet<u16> {
 
 /// Of `/proc/PID/net/tcp` the ports at the other ends of these sockets, where this end has the port.
 fn clients(table: &str, port: u16, sockets: &BTreeSet<u64>) -> Vec<u16> {
+    const TIME_WAIT: &str = " 06 ";
     let hex = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
+    // Nearly all lines are of connections that are over: those are not taken apart.
+    let ours = format!(":{port:04X} ");
+    let lines = table
+        .lines()
+        .filter(|line| line.contains(&ours) && !line.contains(TIME_WAIT));
     let client = |line: &str| {
         // sl local rem st queues timer retransmits uid timeout inode
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (local, remote, inode) = (fields.get(1)?, fields.get(2)?, fields.get(9)?);
         let ours = hex(local)? == port && sockets.contains(&inode.parse().ok()?);
-        ours.then(|| hex(remote)).flatten()
+        // A socket that listens has nobody at its other end.
+        hex(remote).filter(|client| ours && *client != 0)
     };
-    table.lines().filter_map(client).collect()
+    lines.filter_map(client).collect()
 }
 
 #[cfg(test)]
@@ -133,9 +140,10 @@ mod tests {
         let mut children = [0; 2].map(|_| Command::new("sleep").arg("60").spawn().unwrap());
         let hour = Duration::from_secs(3600);
         let times = [Duration::ZERO, hour];
-        let stopped = children.iter().zip(times).map(|(child, time)| {
-            Stopped::new(child.id(), "it".into(), time, 1).unwrap()
-        });
+        let stopped = children
+            .iter()
+            .zip(times)
+            .map(|(child, time)| Stopped::new(child.id(), "it".into(), time, 1).unwrap());
         let stopped = Mutex::new(stopped.collect());
         assert!(children.iter().all(|child| is_stopped(child.id())));
         follow_up(&stopped, &journal);

@@ -154,9 +154,21 @@ mod tests {
     fn a_deed_excuses_what_it_hits_around_its_time() {
         let samples = calm();
         let deeds = [
-            Deed { from: 110_000, until: 111_000, hit: Hit::Link(101) },
-            Deed { from: 120_000, until: 121_000, hit: Hit::Process(102) },
-            Deed { from: 130_000, until: 131_000, hit: Hit::Cache },
+            Deed {
+                from: 110_000,
+                until: 111_000,
+                hit: Hit::Link(101),
+            },
+            Deed {
+                from: 120_000,
+                until: 121_000,
+                hit: Hit::Process(102),
+            },
+            Deed {
+                from: 130_000,
+                until: 131_000,
+                hit: Hit::Cache,
+            },
         ];
         let course = Course::of(&deeds, &samples);
         assert!(course.link_broke([101, 102], span(112_000, 112_100)));
@@ -194,6 +206,9 @@ mod tests {
         samples.retain(|sample| !(110_000..114_000).contains(&sample.at));
         let course = Course::of(&[], &samples);
         assert!(course.cache_was_away(None, span(112_000, 112_100)));
-        assert!(!course.link_broke([101, 102], span(112_000, 112_100)), "the master is the same");
+        assert!(
+            !course.link_broke([101, 102], span(112_000, 112_100)),
+            "the master is the same"
+        );
     }
 }

@@ -89,7 +89,10 @@ fn the_cache_may_refuse_while_it_is_away_and_may_not_lose_anything() {
         ceiling: 5,
     }];
     records.unread = 2;
-    let expected = ["k was 3, and must have been 4 to 5", "2 keys could not be read in the end"];
+    let expected = [
+        "k was 3, and must have been 4 to 5",
+        "2 keys could not be read in the end",
+    ];
     assert_eq!(found(&records), expected);
 }
 
@@ -99,7 +102,8 @@ fn with_a_gap() -> Records {
         "by": { "pid": 102, "since_ms": 1 }, "last": 9, "disorder": [],
         "gaps": [{ "after": 4, "before": 6, "since_ms": 110_000, "until_ms": 110_100 }],
     });
-    let [listener, speaker] = [101, 102].map(|pid| super::super::events::Speaker { pid, since_ms: 1 });
+    let [listener, speaker] =
+        [101, 102].map(|pid| super::super::events::Speaker { pid, since_ms: 1 });
     let mut records = calm();
     records.told.heard =
         BTreeMap::from([((listener, speaker), serde_json::from_value(shown).unwrap())]);
@@ -123,7 +127,9 @@ fn an_event_may_be_lost_where_its_way_broke() {
     paused.samples[20].workers[0].state = "paused".into();
     assert_eq!(found(&paused), [""; 0]);
     let mut renewed = with_a_gap();
-    renewed.samples[20..].iter_mut().for_each(|sample| sample.master.pid = 11);
+    renewed.samples[20..]
+        .iter_mut()
+        .for_each(|sample| sample.master.pid = 11);
     assert_eq!(found(&renewed), [""; 0]);
 }
 
