@@ -40,7 +40,7 @@ impl Records {
     /// How much was done and seen.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} acts, {} passed over; {} processes killed\n{} requests answered, {} failed\n{} writes acknowledged to {} keys, {} reads, {} refused\n{} events told, {} not to all",
+            "{} acts, {} passed over; {} processes killed\n{} requests answered, {} failed\n{} writes acknowledged to {} keys, {} reads, {} refused\n{} events told, {} not to all, {} times some missed by a process",
             self.deeds.done,
             self.deeds.passed_over,
             self.deeds.killed.len(),
@@ -52,6 +52,11 @@ impl Records {
             self.kept.unavailable.len(),
             self.told.events,
             self.told.refused.len(),
+            self.told
+                .heard
+                .values()
+                .map(|heard| heard.gaps.len())
+                .sum::<usize>(),
         )
     }
 }
