@@ -235,7 +235,7 @@ fn torment(
     planned: &[Planned],
     interrupted: &AtomicBool,
 ) -> Result<(Records, Journal), ChaosError> {
-    // Short, as a socket's path has to be.
+    // Short, as a socket's path has to be. Everything goes in the opposite order: the cluster, the disk under it, the folder.
     let folder =
         tempfile::tempdir().map_err(ChaosError::writing(Path::new("a temporary directory")))?;
     cluster::make_folders(folder.path())?;
@@ -252,11 +252,10 @@ fn torment(
     let path = logs.join("acts.log");
     let journal = Journal::begin(File::create(&path).map_err(ChaosError::writing(&path))?);
     let log = logs.join("cluster.log");
-    // Ended before the disk is taken away under it.
     let mut cluster = Cluster::start(Setup {
         command: target.join("debug/cluster"),
         program: builds.program(),
-        folder,
+        folder: folder.path().to_owned(),
         log: log.clone(),
     })?;
     let means = run::Means {

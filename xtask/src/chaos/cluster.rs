@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use super::ChaosError;
 use crate::processes::{marked, signal};
@@ -49,7 +48,7 @@ pub(crate) struct Operated {
 pub(crate) struct Cluster {
     parent: Child,
     command: PathBuf,
-    folder: TempDir,
+    folder: PathBuf,
     mark: String,
     pub(crate) port: u16,
     pub(crate) monitor: u16,
@@ -63,7 +62,7 @@ pub(crate) struct Setup {
     /// What it runs.
     pub(crate) program: PathBuf,
     /// Where runtime directory, pid files and store are.
-    pub(crate) folder: TempDir,
+    pub(crate) folder: PathBuf,
     /// What all processes say goes there.
     pub(crate) log: PathBuf,
 }
@@ -88,7 +87,7 @@ impl Cluster {
         let log = File::create(&setup.log).map_err(ChaosError::writing(&setup.log))?;
         let copy = log.try_clone().map_err(ChaosError::writing(&setup.log))?;
         let (port, monitor) = free_ports().map_err(ChaosError::Ports)?;
-        let folder = setup.folder.path();
+        let folder = &setup.folder;
         let mark = format!("{}-{port}", std::process::id());
         let mut command = Command::new(&setup.command);
         command
@@ -131,7 +130,7 @@ impl Cluster {
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// All its processes that have not ended.
@@ -148,7 +147,7 @@ impl Cluster {
     pub(crate) fn operator(&self) -> Operator {
         Operator {
             command: self.command.clone(),
-            directory: sockets(self.folder.path()),
+            directory: sockets(&self.folder),
         }
     }
 
