@@ -27,7 +27,7 @@ use crate::processes::signal;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the command line may wait for an answer of the master, in milliseconds, and for the end of a restart or an upgrade.
 const ANSWER: &str = "3000";
-const LONG: &str = "120000";
+const LONG: &str = "40000";
 /// How long something is tried that has to succeed.
 const INSISTENCE: Duration = Duration::from_secs(60);
 /// Between two attempts.
