@@ -1,11 +1,13 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 //!
 //! `test` is what continuous integration runs; `tidy` keeps the rules of the house that a machine can keep;
-//! `deny` looks at the dependency tree; `bench` measures us against references.
+//! `deny` looks at the dependency tree; `bench` measures us against references; `chaos` torments a cluster under load.
 
 mod bench;
+mod chaos;
 mod deny;
 mod packages;
+mod processes;
 mod tidy;
 mod verify;
 mod workspace;
@@ -25,7 +27,7 @@ struct Cli {
 /// One chore.
 #[derive(Subcommand)]
 enum Command {
-    /// Run all that continuous integration runs: packages, fmt, clippy, tidy, build, doc, tests
+    /// Run all that continuous integration runs: packages, fmt, clippy, tidy, build, doc, chaos, tests
     Test(TestArgs),
     /// Check file length, banned names, layer order, crate direction, orphan files
     Tidy,
@@ -33,12 +35,14 @@ enum Command {
     Deny,
     /// Measure us against a reference, in turn, in one run
     Bench(bench::BenchArgs),
+    /// Torment a cluster under load as a seed says, and judge what its users saw
+    Chaos(chaos::ChaosArgs),
 }
 
 /// What `test` may be told.
 #[derive(Args)]
 struct TestArgs {
-    /// Leave out the building of the documentation
+    /// Leave out the building of the documentation, and the minute of chaos
     #[arg(long)]
     fast: bool,
     /// Handed to every test binary: a filter, or flags such as --nocapture
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Tidy => return tidy_command(),
         Command::Deny => deny::run().map_err(chain),
         Command::Bench(args) => bench::run(&args).map_err(chain),
+        Command::Chaos(args) => chaos::run(&args).map_err(chain),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use self::totals::Totals;
+use crate::chaos::{self, ChaosArgs, ChaosError};
 use crate::packages::{self, Need, PackageError};
 use crate::tidy::{self, TidyError};
 use crate::{chain, workspace};
@@ -36,6 +37,9 @@ enum StepError {
     /// Cargo ran and said no.
     #[error("cargo ended with {0}")]
     Failed(std::process::ExitStatus),
+    /// A tormented cluster did what it must not.
+    #[error("chaos")]
+    Chaos(#[from] ChaosError),
 }
 
 /// What cargo is told so that a test binary that hangs fails after a quarter of an hour, by `timeout` of the coreutils, and
@@ -84,6 +88,9 @@ pub(crate) fn run(fast: bool, filter: &[String]) -> ExitCode {
                 .args(["doc", "--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-D warnings");
             status(&mut command)
+        }));
+        done.push(step("chaos", || {
+            Ok(chaos::run(&ChaosArgs::of_every_run())?)
         }));
     }
     // The tests come last, so that their results stand at the end of the log.

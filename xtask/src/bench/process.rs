@@ -1,15 +1,16 @@
 //! A program under measurement: started, waited for, and gone at the end in every case.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::{BenchError, Plan};
+use crate::processes::{marked, signal};
 
 /// How long a program may take to answer first.
 const START: Duration = Duration::from_secs(30);
@@ -120,7 +121,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may be gone already; then there is nobody to tell.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        signal(self.child.id(), Signal::TERM);
         let begun = Instant::now();
         let ended = loop {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -132,30 +133,16 @@ impl Drop for Process {
             // wait: a child is waited for with a deadline only by looking.
             thread::sleep(LOOK);
         };
-        let left = marked(&self.mark);
+        let left = marked(MARK, &self.mark);
         if !ended {
             eprintln!("{}: did not stop within {STOP:?} of SIGTERM", self.name);
         } else if !left.is_empty() {
             eprintln!("{}: left {} processes behind", self.name, left.len());
         }
         for pid in left {
-            let _ = kill_process(pid, Signal::KILL);
+            signal(pid, Signal::KILL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The processes that carry `mark` in their environment.
-fn marked(mark: &str) -> Vec<Pid> {
-    let wanted = format!("{MARK}={mark}").into_bytes();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    numbers
-        .filter(|pid| {
-            fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == wanted))
-        })
-        .filter_map(Pid::from_raw)
-        .collect()
 }
