@@ -122,6 +122,8 @@ pub enum StartStep {
     WarmUp,
     /// Accepting on the shared sockets.
     Listen,
+    /// Taking over from the process that serves.
+    TakeOver,
 }
 
 impl fmt::Display for StartStep {
@@ -131,6 +133,7 @@ impl fmt::Display for StartStep {
             StartStep::Build => "building the application",
             StartStep::WarmUp => "warm-up",
             StartStep::Listen => "listening",
+            StartStep::TakeOver => "taking over",
         })
     }
 }
@@ -410,6 +413,14 @@ mod tests {
                 cause: "c".into(),
             },
             &[2, 2, 1, b'c'],
+        );
+        golden(
+            5,
+            Report::StartFailed {
+                step: StartStep::TakeOver,
+                cause: "c".into(),
+            },
+            &[2, 4, 1, b'c'],
         );
         let beat = Beat {
             uptime_ms: 1,

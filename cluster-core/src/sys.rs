@@ -2,6 +2,7 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+pub(crate) mod fd_passing;
 pub(crate) mod inherit;
 pub(crate) mod page;
 pub(crate) mod process;

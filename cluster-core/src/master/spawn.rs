@@ -111,6 +111,7 @@ impl Spawner {
                 .collect(),
             page: serves.then(|| self.page.fd().as_raw_fd()),
             slots: slots.to_vec(),
+            takes_over: false,
         };
         let handover = Handover::new(&serde_json::to_vec(&record)?)?;
         let mut fds: Vec<_> = sockets.iter().map(Socket::fd).collect();

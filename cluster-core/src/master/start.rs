@@ -434,6 +434,7 @@ async fn start_cache_here(
     let means = Means {
         sockets: Vec::new(),
         slots: Vec::new(),
+        takes_over: false,
     };
     let mut serving = cache.start(cluster.clone(), means).await.map_err(failed)?;
     serving.accept().await.map_err(failed)?;

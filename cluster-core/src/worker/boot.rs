@@ -28,6 +28,9 @@ pub(crate) struct BootRecord {
     pub(crate) sockets: Vec<InheritedSocket>,
     pub(crate) page: Option<RawFd>,
     pub(crate) slots: Vec<usize>,
+    /// Another process does what this one is to do, and is to hand over to it.
+    #[serde(default)]
+    pub(crate) takes_over: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +67,10 @@ impl BootRecord {
                 self.slots.iter().filter_map(|n| page.slot(*n)).collect()
             }
         };
-        Ok(Means { sockets, slots })
+        Ok(Means {
+            sockets,
+            slots,
+            takes_over: self.takes_over,
+        })
     }
 }
