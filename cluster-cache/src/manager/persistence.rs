@@ -12,7 +12,7 @@ use super::{CacheManager, now};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::protocol::{Refusal, SpaceOptions};
 use crate::store::log::Log;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, Handed, Store, StoreError};
 use crate::table::{Entry, Millis, Put};
 
 /// Places that are looked at in one turn while everything is written afresh: questions have theirs in between.
@@ -83,7 +83,7 @@ impl Restored {
                 table.put(key, &put);
             }
             Change::Remove { space, key } => drop(self.space(space).table.remove(key)),
-            Change::Clear { space } => self.space(space).table = crate::table::Table::new(),
+            Change::Clear { space } => self.space(space).table.clear(),
             Change::Destroy { space } => {
                 if let Some(place) = self.spaces.named(space) {
                     self.spaces.remove(place);
@@ -127,6 +127,21 @@ impl Kept {
             renewed: None,
         };
         Ok((kept, restored))
+    }
+
+    /// Lets go of the store, so that somebody else writes on.
+    pub(super) fn hand_over(&mut self) -> Option<Handed> {
+        self.renewed = None;
+        self.store.take().map(Store::hand_over)
+    }
+
+    /// Writes on where another has let go.
+    pub(super) fn resume(handed: Option<Handed>) -> Self {
+        let store = handed.map(|handed| Box::new(Log::resume(handed)) as Box<dyn Store>);
+        Kept {
+            store,
+            renewed: None,
+        }
     }
 
     fn write(&mut self, change: &Change<'_>) -> Result<(), Refusal> {
