@@ -170,8 +170,8 @@ pub(crate) enum Told<'a> {
         #[serde(borrow)]
         change: Changed<'a>,
     },
-    /// Another process serves now, at the same socket. What this one has not answered it has not done, unless it waited for a load;
-    /// what has changed up to this version it has told.
+    /// Another process serves now, at the same socket. What this one has not answered it has not done; what has changed up to this
+    /// version it has told.
     Moved {
         as_of: u64,
     },

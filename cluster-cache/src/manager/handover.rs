@@ -26,6 +26,7 @@ use std::os::unix::ffi::OsStrExt;
 use actix::{AsyncContext, Context, Handler};
 use cluster_core::endpoint::{Messages, SendError};
 use tokio::sync::oneshot;
+use tracing::info;
 
 use super::CacheManager;
 use super::intake::{Doors, Intook};
@@ -141,11 +142,15 @@ impl CacheManager {
         Ok(true)
     }
 
+    /// How many places are yet to be sent.
+    fn unsent(&self) -> usize {
+        self.spaces.iter().map(|(_, s)| s.table.unsent()).sum()
+    }
+
     /// Whether so little is yet to be sent that clients can wait for it.
     fn is_little_unsent(&self) -> bool {
-        let tables = || self.spaces.iter().map(|(_, space)| &space.table);
-        let places: usize = tables().map(|table| table.unsent()).sum();
-        places <= FEW.0 && tables().map(|table| table.unsent_bytes()).sum::<usize>() <= FEW.1
+        let bytes = || self.spaces.iter().map(|(_, s)| s.table.unsent_bytes());
+        self.unsent() <= FEW.0 && bytes().sum::<usize>() <= FEW.1
     }
 
     /// Adds namespaces with their leases, and what there is besides; true where that was all.
@@ -283,9 +288,11 @@ impl Handler<Freeze> for CacheManager {
     type Result = io::Result<Option<OwnedFd>>;
 
     fn handle(&mut self, _: Freeze, _: &mut Context<Self>) -> Self::Result {
+        let left = self.unsent();
         let Some(handing) = &mut self.handing else {
             return Ok(None);
         };
+        info!(rounds = handing.rounds, left, "clients wait for the rest of the cache to be handed over");
         self.intake.set_doors(Doors::Shut);
         handing.stage = Stage::Entries;
         handing.kept = self.kept.hand_over();

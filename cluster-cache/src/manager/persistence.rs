@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use actix::{AsyncContext, Context, Handler};
+use tokio::task::yield_now;
 use tracing::{error, info, warn};
 
 use super::space::Space;
@@ -244,6 +245,16 @@ impl actix::Message for Renew {
     type Result = ();
 }
 
+/// Not before clients had their turns, as a message of the manager's to itself would be.
+fn renew_soon(ctx: &Context<CacheManager>) {
+    let manager = ctx.address();
+    actix_rt::spawn(async move {
+        yield_now().await;
+        // One is on its way at most; where the manager has ended there is nothing to renew.
+        manager.do_send(Renew);
+    });
+}
+
 impl CacheManager {
     /// Where most of what is on disk is no longer true, begins to write afresh what is.
     pub(super) fn begin_renewal_if_due(&mut self, ctx: &mut Context<Self>) {
@@ -256,7 +267,7 @@ impl CacheManager {
         match store.begin_renewal() {
             Ok(()) => {
                 self.kept.renewed = Some((0, 0));
-                ctx.notify(Renew);
+                renew_soon(ctx);
             }
             Err(e) => warn!(error = %e, "what the cache keeps cannot be written afresh"),
         }
@@ -313,7 +324,7 @@ impl Handler<Renew> for CacheManager {
 
     fn handle(&mut self, _: Renew, ctx: &mut Context<Self>) {
         match self.renew_some() {
-            Ok(true) => ctx.notify(Renew),
+            Ok(true) => renew_soon(ctx),
             Ok(false) => self.kept.renewed = None,
             Err(e) => {
                 self.kept.renewed = None;

@@ -75,7 +75,7 @@ async fn a_successor_that_is_killed_on_the_way_is_forgotten() {
         let successor = master.spawn(true);
         assert!(manager.says(HANDS_OVER, broken_off + 1).await);
         dice = dice * 48_271 % 0x7fff_ffff;
-        tokio::time::sleep(Duration::from_micros(dice % usual)).await; // wait: a random moment to be killed at
+        tokio::time::sleep(Duration::from_micros(dice % (usual / 2))).await; // wait: a random moment to be killed at
         if manager.log().contains("the cache is handed over") {
             // It was quicker than usual.
             master.reported().await;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod failures;
+mod file;
 mod leases;
 mod load;
 mod master;

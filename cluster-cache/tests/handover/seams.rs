@@ -1,7 +1,9 @@
 //! What goes on over a handover as if there were none: watches and copies.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cluster_cache::{Cache, CacheOptions, Change, CopyOptions, Watch};
@@ -22,13 +24,18 @@ fn number(change: &Change) -> Option<u64> {
     }
 }
 
-async fn count_up(cache: Cache, done: Rc<Cell<bool>>) -> u64 {
-    let mut n = 0;
-    while !done.get() {
-        n += 1;
-        cache.set("n", &n).await.unwrap();
-    }
-    n
+/// On a connection of its own: it may come to the next manager before the one that watches does.
+fn count_up(cache: Cache, done: Arc<AtomicBool>) -> JoinHandle<u64> {
+    std::thread::spawn(move || {
+        actix_rt::System::new().block_on(async move {
+            let mut n = 0;
+            while !done.load(Ordering::Relaxed) {
+                n += 1;
+                cache.set("n", &n).await.unwrap();
+            }
+            n
+        })
+    })
 }
 
 #[actix_rt::test]
@@ -41,8 +48,8 @@ async fn watches_miss_nothing_without_being_told() {
     let mut of_key = quiet.watch("a").await.unwrap();
     let mut of_all = quiet.watch_all().await.unwrap();
     let mut of_busy = busy.watch_all().await.unwrap();
-    let done = Rc::new(Cell::new(false));
-    let counting = actix_rt::spawn(count_up(busy.clone(), Rc::clone(&done)));
+    let done = Arc::new(AtomicBool::new(false));
+    let counting = count_up(busy.clone(), Arc::clone(&done));
     let watching = actix_rt::spawn(async move {
         let (mut last, mut resyncs) = (0, 0);
         loop {
@@ -73,8 +80,8 @@ async fn watches_miss_nothing_without_being_told() {
             assert_eq!(number(&next(watch).await), Some(round));
         }
     }
-    done.set(true);
-    let last = counting.await.unwrap();
+    done.store(true, Ordering::Relaxed);
+    let last = counting.join().unwrap();
     busy.set("n", &u64::MAX).await.unwrap();
     let resyncs = watching.await.unwrap();
     println!("{last} changes over 5 handovers, told again from the beginning {resyncs} times");
@@ -86,6 +93,47 @@ async fn watches_miss_nothing_without_being_told() {
     for watch in [&mut of_key, &mut of_all] {
         assert_eq!(next(watch).await, Change::Resync);
     }
+}
+
+/// Who comes back after there were changes is told so; of a namespace without any nobody is told anything.
+#[actix_rt::test]
+async fn who_comes_back_late_has_missed_what_has_changed() {
+    let mut master = Master::new();
+    let manager = master.start(false).await;
+    let caches = master.caches();
+    let changes = caches.cache("changes", CacheOptions::default()).unwrap();
+    let quiet = caches.cache("quiet", CacheOptions::default()).unwrap();
+    let (watches, watched) = channel();
+    let (go_on, goes_on) = channel::<()>();
+    let late = std::thread::spawn({
+        let (changes, quiet) = (changes.clone(), quiet.clone());
+        move || {
+            actix_rt::System::new().block_on(async move {
+                let mut of_changes = changes.watch("a").await.unwrap();
+                let mut of_quiet = quiet.watch_all().await.unwrap();
+                watches.send(()).unwrap();
+                // The whole thread: nobody reads what its connection is told.
+                goes_on.recv().unwrap();
+                let missed = next(&mut of_changes).await;
+                // What is told from then on is told on the new connection.
+                watches.send(()).unwrap();
+                (missed, next(&mut of_changes).await, next(&mut of_quiet).await)
+            })
+        }
+    });
+    watched.recv().unwrap();
+    let _successor = master.start(true).await;
+    changes.set("a", &1_u64).await.unwrap();
+    go_on.send(()).unwrap();
+    let told = actix_rt::task::spawn_blocking(move || watched.recv());
+    told.await.unwrap().unwrap();
+    changes.set("a", &2_u64).await.unwrap();
+    quiet.set("b", &3_u64).await.unwrap();
+    let late = actix_rt::task::spawn_blocking(move || late.join().unwrap());
+    let (missed, then, of_quiet) = late.await.unwrap();
+    assert_eq!(missed, Change::Resync);
+    assert_eq!((number(&then), number(&of_quiet)), (Some(2), Some(3)));
+    assert!(manager.ended().await.success());
 }
 
 #[actix_rt::test]

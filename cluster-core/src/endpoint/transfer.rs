@@ -14,8 +14,8 @@ use crate::sys::fd_passing;
 use crate::wire::codec::{self, LIMIT};
 use crate::wire::frame::{self, Assembler};
 
-/// Room for what one read brings.
-const ROOM: usize = 256 * 1024;
+/// Room for what one read brings, at first, and once a read has filled it: more than one frame of any size.
+const ROOM: (usize, usize) = (4 * 1024, 256 * 1024);
 
 /// Messages on their way, as the bytes that they take.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Transfer {
         Transfer {
             stream,
             pid,
-            buffer: vec![0; ROOM],
+            buffer: vec![0; ROOM.0],
             start: 0,
             filled: 0,
             assembler: Assembler::default(),
@@ -146,7 +146,9 @@ impl Transfer {
         self.buffer.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;
         self.start = 0;
-        // A frame that is not whole is shorter than the room.
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(ROOM.1, 0);
+        }
         let room = &mut self.buffer[self.filled..];
         let came = fd_passing::receive(&self.stream, room, &mut self.fds).await;
         self.fds.truncate(fd_passing::MOST);

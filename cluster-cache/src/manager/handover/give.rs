@@ -65,7 +65,7 @@ pub(in super::super) async fn give(
 ) {
     let pid = transfer.pid();
     if let Err(e) = hand_over(&mut transfer, &socket, intake).await {
-        warn!(pid, reason = %e, "the cache was not handed over: this process serves on");
+        warn!(pid, reason = %e, "the cache was not handed over");
     }
 }
 
