@@ -1,11 +1,14 @@
 //! The cache manager as a process of the cluster, or as a part of the master.
 
+use std::future::pending;
 use std::time::Duration;
 
 use cluster_core::endpoint::ServiceSocket;
-use cluster_core::{Application, Beat, Cluster, Means, Serving, StartFailure, StartStep, sys};
+use cluster_core::{
+    Application, Beat, Cluster, Means, Role, Serving, StartFailure, StartStep, sys,
+};
 
-use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, take_over};
 use crate::protocol::Meta;
 
 type Ready<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
@@ -18,27 +21,34 @@ impl Application for CacheApplication {
     fn start(
         self: Box<Self>,
         cluster: Cluster,
-        _: Means,
+        means: Means,
     ) -> Ready<Result<Box<dyn Serving>, StartFailure>> {
         Box::pin(async move {
             let path = cluster.cache_socket();
+            let service = &cluster.options().cache;
             let options = ManagerOptions {
-                max_bytes: cluster
-                    .options()
-                    .cache
+                max_bytes: service
                     .max_bytes
                     .or_else(|| sys::memory_bound().map(|bytes| bytes / 4))
                     .and_then(|bytes| usize::try_from(bytes).ok()),
                 // A manager that ends in peace takes its socket along.
-                follows_crash: std::fs::symlink_metadata(&path).is_ok(),
+                follows_crash: !means.takes_over && std::fs::symlink_metadata(&path).is_ok(),
+                // An actor of the master goes where the master goes.
+                hands_over: cluster.role() == Role::CacheManager,
             };
-            let socket =
-                ServiceSocket::bind(&path).map_err(|e| StartFailure::new(StartStep::Listen, e))?;
-            let service = &cluster.options().cache;
-            let store = Kept::open(service.persist_path.as_deref(), service.sync);
-            let serves = store
-                .and_then(|store| CacheManager::start_at(socket, options, store))
-                .map_err(|e| StartFailure::new(StartStep::Configure, e))?;
+            let persist_path = service.persist_path.as_deref();
+            let mut serves = if means.takes_over {
+                let taken = take_over(&path, persist_path, service.sync).await;
+                let taken = taken.map_err(|e| StartFailure::new(StartStep::TakeOver, e))?;
+                CacheManager::start_after(taken, options)
+            } else {
+                let socket = ServiceSocket::bind(&path)
+                    .map_err(|e| StartFailure::new(StartStep::Listen, e))?;
+                Kept::open(persist_path, service.sync)
+                    .and_then(|store| CacheManager::start_at(socket, options, store))
+                    .map_err(|e| StartFailure::new(StartStep::Configure, e))?
+            };
+            let superseded = serves.superseded();
             cluster.bind(serves.manager.clone());
             let asked = serves.manager.clone();
             cluster.status().register("cache", move || {
@@ -48,6 +58,7 @@ impl Application for CacheApplication {
             let address = format!("unix:{}", path.display());
             Ok(Box::new(Served {
                 serves: Some(serves),
+                superseded: Some(Box::pin(superseded)),
                 address,
             }) as Box<dyn Serving>)
         })
@@ -56,6 +67,7 @@ impl Application for CacheApplication {
 
 struct Served {
     serves: Option<Serves>,
+    superseded: Option<Ready<()>>,
     address: String,
 }
 
@@ -76,6 +88,11 @@ impl Serving for Served {
                 serves.end().await;
             }
         })
+    }
+
+    fn superseded(&mut self) -> Ready<()> {
+        let superseded = self.superseded.take();
+        superseded.unwrap_or_else(|| Box::pin(pending()))
     }
 
     fn sample(&mut self, _: &mut Beat) {}

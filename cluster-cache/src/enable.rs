@@ -195,6 +195,8 @@ pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
             .max_bytes
             .or_else(|| memory_bound().and_then(|bytes| usize::try_from(bytes / 4).ok())),
         follows_crash: false,
+        // The next one that waits for its turn serves.
+        hands_over: false,
     };
     let part = Part {
         directory,

@@ -7,6 +7,7 @@
 //! coming; one wake-up hands the manager all of it. An answer is written from the table straight into the queue of its connection.
 
 mod entries;
+mod handover;
 mod intake;
 mod links;
 mod loads;
@@ -17,6 +18,7 @@ mod spaces;
 mod turn;
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{
@@ -28,10 +30,12 @@ use cluster_core::endpoint::ServiceSocket;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
-use crate::lease::LinkId;
+use crate::lease::{LinkId, NOBODY};
 use crate::protocol::{Meta, MetaReply};
 use crate::store::{Store, StoreError};
 use crate::table::Millis;
+use handover::Handing;
+pub(crate) use handover::{Taken, take_over};
 use intake::{Intake, Intook};
 use links::{Deferred, Links};
 pub(crate) use persistence::Kept;
@@ -40,7 +44,7 @@ use spaces::Spaces;
 
 /// Namespaces at most.
 const MOST_SPACES: usize = 4096;
-/// How long a manager that follows a crashed one waits for the leases that it had granted.
+/// How long a manager that follows another waits for the claims of those who hold its leases.
 const SETTLING: Duration = Duration::from_millis(500);
 
 /// What a manager is to be like.
@@ -50,6 +54,22 @@ pub(crate) struct ManagerOptions {
     pub(crate) max_bytes: Option<usize>,
     /// Another manager was here before, and did not end in peace.
     pub(crate) follows_crash: bool,
+    /// It hands over to a process that is to take its place, and that asks for it.
+    pub(crate) hands_over: bool,
+}
+
+/// What a manager begins with.
+struct Beginnings {
+    kept: Kept,
+    spaces: Spaces,
+    /// The last version.
+    version: u64,
+    /// From which version on all changes are known.
+    unbroken_since: u64,
+    /// There may be leases that it does not know of.
+    settling: bool,
+    /// There may be leases of which it does not know who holds them.
+    unclaimed: bool,
 }
 
 /// A question that waits until it is known which keys are being loaded.
@@ -77,7 +97,12 @@ pub struct CacheManager {
     watches: usize,
     /// Begins with the time, so that it goes on rising over restarts.
     sequence: Sequence,
+    /// From this version on all changes are known.
+    unbroken_since: u64,
     settling: Option<Vec<Parked>>,
+    handing: Option<Handing>,
+    /// Told when another process serves in this one's place.
+    superseded: Option<oneshot::Sender<()>>,
     /// When the next entry or lease may be over, and what wakes the manager then.
     alarm: Option<(Millis, SpawnHandle)>,
     /// Dropped with the manager: nobody is let in any more.
@@ -88,9 +113,23 @@ pub struct CacheManager {
 pub(crate) struct Serves {
     pub(crate) manager: Addr<CacheManager>,
     listening: JoinHandle<()>,
+    superseded: Option<oneshot::Receiver<()>>,
 }
 
 impl Serves {
+    /// Resolves when another process serves in its place, and its clients have left; only the first call is told.
+    pub(crate) fn superseded(&mut self) -> impl Future<Output = ()> + use<> {
+        let superseded = self.superseded.take();
+        async move {
+            if let Some(superseded) = superseded
+                && superseded.await.is_ok()
+            {
+                return;
+            }
+            pending().await
+        }
+    }
+
     /// Ends it; resolves when its socket is gone.
     pub(crate) async fn end(self) {
         // It is refused where the manager has ended already.
@@ -117,43 +156,66 @@ impl CacheManager {
         store: Option<Box<dyn Store>>,
     ) -> Result<Serves, StoreError> {
         let (kept, restored) = Kept::restore(store)?;
+        if options.follows_crash {
+            info!("the cache manager follows one that crashed: its leases are claimed first");
+        }
+        // Microseconds: more changes than one in each would take a machine of another kind.
+        let version = restored.version.max(now().saturating_mul(1000));
+        let beginnings = Beginnings {
+            kept,
+            spaces: restored.spaces,
+            version,
+            unbroken_since: version,
+            settling: options.follows_crash,
+            unclaimed: false,
+        };
+        Ok(CacheManager::begin(socket, options, beginnings))
+    }
+
+    /// A manager in the place of one that has handed over.
+    pub(crate) fn start_after(taken: Taken, options: ManagerOptions) -> Serves {
+        let (socket, beginnings) = taken.split();
+        CacheManager::begin(socket, options, beginnings)
+    }
+
+    fn begin(socket: ServiceSocket, options: ManagerOptions, beginnings: Beginnings) -> Serves {
         let (here, gone) = oneshot::channel();
+        let (superseded, is_superseded) = oneshot::channel();
         let mut listening = None;
         let manager = CacheManager::create(|ctx| {
             let intake = Intake::new(ctx.address());
             let listen = intake::listen(socket, intake.clone(), gone);
             listening = Some(actix_rt::spawn(listen));
-            if options.follows_crash {
-                info!("the cache manager follows one that crashed: its leases are claimed first");
-                ctx.run_later(SETTLING, |this: &mut Self, ctx| {
-                    this.settle();
-                    this.set_alarm(ctx);
-                });
+            if beginnings.settling || beginnings.unclaimed {
+                Self::settle_later(ctx);
             }
-            // Microseconds: more changes than one in each would take a machine of another kind.
-            let last = restored.version.max(now().saturating_mul(1000));
-            let sequence = Sequence::after(last);
+            let sequence = Sequence::after(beginnings.version);
+            let spaces = beginnings.spaces;
             let mut manager = CacheManager {
                 started: Instant::now(),
-                settling: options.follows_crash.then(Vec::new),
                 options,
-                kept,
+                kept: beginnings.kept,
                 intake,
                 links: Links::new(sequence.clone()),
-                bytes: restored.spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
+                bytes: spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
                 watches: 0,
-                spaces: restored.spaces,
+                spaces,
                 sequence,
+                unbroken_since: beginnings.unbroken_since,
+                settling: beginnings.settling.then(Vec::new),
+                handing: None,
+                superseded: Some(superseded),
                 alarm: None,
                 _here: here,
             };
             manager.set_alarm(ctx);
             manager
         });
-        Ok(Serves {
+        Serves {
             manager,
             listening: listening.unwrap_or_else(|| actix_rt::spawn(async {})),
-        })
+            superseded: Some(is_superseded),
+        }
     }
 
     /// A number that is larger than all before.
@@ -172,6 +234,20 @@ impl CacheManager {
         }
     }
 
+    /// Sees to it that leases are settled when there was time to claim them.
+    fn settle_later(ctx: &mut Context<Self>) {
+        ctx.run_later(SETTLING, |this, ctx| {
+            if this.is_frozen() {
+                // Should it come to that, the successor gives its own time for it.
+                return Self::settle_later(ctx);
+            }
+            let now = now();
+            this.lose_leases_of(NOBODY, now);
+            this.settle(now);
+            this.set_alarm(ctx);
+        });
+    }
+
     /// Sees to it that the manager wakes when the next entry or lease is over.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
         let next = self.spaces.next_end().map(|(at, _)| at);
@@ -185,8 +261,10 @@ impl CacheManager {
             let wait = Duration::from_millis(at.saturating_sub(now()));
             let alarm = ctx.run_later(wait, |this, ctx| {
                 this.alarm = None;
-                this.end_what_is_over();
-                this.set_alarm(ctx);
+                if !this.is_frozen() {
+                    this.end_what_is_over();
+                    this.set_alarm(ctx);
+                }
             });
             self.alarm = Some((at, alarm));
         }
@@ -203,6 +281,9 @@ impl Handler<Intook> for CacheManager {
     type Result = ();
 
     fn handle(&mut self, _: Intook, ctx: &mut Context<Self>) {
+        if self.is_frozen() {
+            return;
+        }
         let work = self.intake.take();
         let now = now();
         // One sync for all that is asked in one turn; nobody is told anything before.

@@ -2,9 +2,17 @@
 //!
 //! A client gives each of its questions a number and each namespace that it uses another, both its own; answers may come in any
 //! order. Keys and values refer to the bytes that they were read from.
+//!
+//! A manager hands over to a successor on a connection of its own, to which the successor has introduced itself as such. It asks to
+//! [`Op::HandOver`], and is answered; then come [`Part`]s; and when it has all of them, it asks to [`Op::TakeOver`]. With that
+//! answer come the listening socket and the file of what is kept: from then on the successor serves, and nobody else.
+
+mod part;
 
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use part::{Part, Stored};
 
 /// Asks the cache manager's process about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Request)]
@@ -114,6 +122,18 @@ pub(crate) enum Op<'a> {
     Copy {
         watch: u64,
     },
+    /// Asks the manager to hand everything over to the asker, which is to take its place.
+    HandOver,
+    /// All of it has come: the asker is ready to serve.
+    TakeOver,
+    /// A watch goes on that a manager knew which has [moved](Told::Moved): answered with whether no change was missed since. Where
+    /// one was, a watch that is not for copies is told [`Changed::Resync`].
+    Rewatch {
+        key: Option<&'a str>,
+        copies: bool,
+        watch: u64,
+        since: u64,
+    },
 }
 
 /// For how long a value is kept, and where; what is not said is as the namespace's options say.
@@ -150,6 +170,11 @@ pub(crate) enum Told<'a> {
         #[serde(borrow)]
         change: Changed<'a>,
     },
+    /// Another process serves now, at the same socket. What this one has not answered it has not done; what has changed up to this
+    /// version it has told.
+    Moved {
+        as_of: u64,
+    },
 }
 
 impl Told<'_> {
@@ -161,7 +186,7 @@ impl Told<'_> {
                 change: Changed::Set { value, .. },
                 ..
             } => return 32 + value.len(),
-            Told::Changed { .. } => return 32,
+            Told::Changed { .. } | Told::Moved { .. } => return 32,
         };
         let content = match answer {
             Answer::Hit { value, .. }
@@ -266,6 +291,12 @@ pub enum Refusal {
     /// There is no such namespace, and it was not to be made.
     #[error("there is no such namespace")]
     NoNamespace,
+    /// The cache is being handed over to another process already.
+    #[error("it is being handed over to another process already")]
+    HandingOver,
+    /// The manager is an actor among others of its process, and has no successor.
+    #[error("it has no process of its own, and is not handed over")]
+    NotHandedOver,
 }
 
 /// A change of a namespace.
@@ -383,6 +414,16 @@ mod tests {
         assert_eq!(bytes(&ask(set)), [7, 2, 2, 1, b'k', 1, b'v', 1, 9, 0, 1]);
         assert_eq!(bytes(&ask(Op::Meta))[2], 16);
         assert_eq!(bytes(&ask(Op::Copy { watch: 4 })), [7, 2, 17, 4]);
+        assert_eq!(bytes(&ask(Op::HandOver)), [7, 2, 18]);
+        assert_eq!(bytes(&ask(Op::TakeOver)), [7, 2, 19]);
+        let rewatch = Op::Rewatch {
+            key: Some("k"),
+            copies: false,
+            watch: 4,
+            since: 9,
+        };
+        assert_eq!(bytes(&ask(rewatch)), [7, 2, 20, 1, 1, b'k', 0, 4, 9]);
+        assert_eq!(bytes(&Told::Moved { as_of: 5 }), [2, 5]);
         let stale = Changed::Stale {
             key: "k",
             version: 3,
@@ -399,5 +440,7 @@ mod tests {
         assert_eq!(bytes(&told), [0, 7, 5, 3, 1, 3, 1, b'v']);
         let refused = Answer::Refused(Refusal::Lease);
         assert_eq!(bytes(&refused), [12, 8]);
+        assert_eq!(bytes(&Answer::Refused(Refusal::HandingOver)), [12, 11]);
+        assert_eq!(bytes(&Answer::Refused(Refusal::NotHandedOver)), [12, 12]);
     }
 }

@@ -14,6 +14,9 @@
 mod error;
 pub(crate) mod log;
 
+use std::fs::File;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use error::StoreError;
@@ -79,4 +82,26 @@ pub(crate) trait Store {
 
     /// All that is true has been written: it takes the place of the old.
     fn end_renewal(&mut self) -> Result<(), StoreError>;
+
+    /// Gives a renewal up that is under way.
+    fn give_up_renewal(&mut self);
+
+    /// Lets go of the file, so that somebody else writes on.
+    fn hand_over(self: Box<Self>) -> Handed;
+}
+
+/// A store on its way to who writes on: its file, locked, and how it stands.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) path: PathBuf,
+    /// At its end.
+    pub(crate) file: File,
+    /// Of what is whole.
+    pub(crate) length: u64,
+    /// Something that is not whole follows.
+    pub(crate) torn: bool,
+    /// What the disk has is not known.
+    pub(crate) doubtful: bool,
+    /// Whether what is written is to survive a loss of power.
+    pub(crate) sync: bool,
 }

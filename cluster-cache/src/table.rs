@@ -1,21 +1,24 @@
 //! The entries of one namespace: found by key, ended at their time, bounded in bytes. Pure: the time comes from outside.
 //!
-//! Entries stand in a slab, so that a place is a stable number: the index holds places, the queue of expiries holds places, and
-//! a listing of the keys goes on from a place. The entry that gives way when the namespace is full is found by the CLOCK algorithm
+//! Entries stand at places, which are stable numbers: the index holds places, the queue of expiries holds places, a listing of the
+//! keys goes on from a place, also with a successor, and what is yet to be sent to one is a set of places. The entry that gives way when the namespace is full is found by the CLOCK algorithm
 //! (Corbató, 1968) over the places: a hand passes over them, spares what was read since it last came by, and takes the first that
 //! was not. A cache of a library would own the keys and values, with no versions, no places to list from, and no say in
-//! what an entry weighs; what is kept here is the index ([`hashbrown`]) and the slab ([`slab`]).
+//! what an entry weighs; what is a library's here is the index ([`hashbrown`]).
 
 mod entry;
 mod expiry;
+mod places;
+mod unsent;
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use slab::Slab;
 
 pub(crate) use entry::{Entry, Millis, Put};
 use expiry::Expiries;
+use places::Places;
+use unsent::Unsent;
 
 /// What an entry costs besides its key and value: its place, its part of the index, the allocator's own.
 pub(crate) const OVERHEAD: usize = 96;
@@ -33,23 +36,41 @@ fn tag(hash: u64) -> u32 {
 
 /// The entries of a namespace.
 pub(crate) struct Table {
-    entries: Slab<Entry>,
+    entries: Places,
     index: HashTable<Place>,
     hasher: DefaultHashBuilder,
     expiries: Expiries,
     bytes: usize,
     hand: usize,
+    /// While everything is sent to a successor.
+    unsent: Option<Unsent>,
+}
+
+/// What is to be sent to a successor.
+pub(crate) enum Sent<'a> {
+    /// All that was sent of this table is no more.
+    Cleared,
+    Entry(usize, &'a Entry),
+    /// There is nothing at the place any more.
+    Vacant(usize),
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Table::new()
+    }
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
         Table {
-            entries: Slab::new(),
+            entries: Places::default(),
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             expiries: Expiries::default(),
             bytes: 0,
             hand: 0,
+            unsent: None,
         }
     }
 
@@ -89,7 +110,7 @@ impl Table {
 
     /// The entry at a place, and whether there are places after it.
     pub(crate) fn at(&self, place: usize) -> (Option<&Entry>, bool) {
-        (self.entries.get(place), place + 1 < self.entries.capacity())
+        (self.entries.get(place), place + 1 < self.entries.end())
     }
 
     /// The same without any trace.
@@ -106,6 +127,7 @@ impl Table {
             self.bytes -= entry.len();
             entry.put(put);
             self.bytes += entry.len();
+            self.changed(place);
             if before != put.expires {
                 self.expect(place);
             }
@@ -114,18 +136,30 @@ impl Table {
         let entry = Entry::new(key, put);
         self.bytes += entry.len() + OVERHEAD;
         let place = self.entries.insert(entry);
+        self.changed(place);
+        self.find_from_now_on(place);
+        self.expect(place);
+    }
+
+    /// Puts an entry into the index.
+    fn find_from_now_on(&mut self, place: usize) {
         let (entries, hasher) = (&self.entries, &self.hasher);
         let hash_of = |place: &Place| {
             let entry = &entries[place.number as usize];
             hasher.hash_one(entry.key_as_bytes())
         };
-        let hash = hasher.hash_one(key.as_bytes());
+        let hash = hasher.hash_one(entries[place].key_as_bytes());
         let indexed = Place {
             number: u32::try_from(place).unwrap_or(u32::MAX),
             tag: tag(hash),
         };
         self.index.insert_unique(hash, indexed, hash_of);
-        self.expect(place);
+    }
+
+    fn changed(&mut self, place: usize) {
+        if let Some(unsent) = &mut self.unsent {
+            unsent.add(place);
+        }
     }
 
     fn expect(&mut self, place: usize) {
@@ -152,6 +186,7 @@ impl Table {
             found.remove();
         }
         self.bytes -= entry.len() + OVERHEAD;
+        self.changed(place);
         if self.entries.is_empty() {
             self.hand = 0;
         }
@@ -181,7 +216,7 @@ impl Table {
         }
         // Twice round at most: after the first round nothing counts as read.
         loop {
-            if self.hand >= self.entries.capacity() {
+            if self.hand >= self.entries.end() {
                 self.hand = 0;
             }
             let place = self.hand;
@@ -205,7 +240,7 @@ impl Table {
         now: Millis,
     ) -> (Vec<&str>, Option<u64>) {
         let (mut keys, mut bytes) = (Vec::new(), 0);
-        let end = self.entries.capacity() as u64;
+        let end = self.entries.end() as u64;
         for place in from..end {
             let Some(entry) = self.entries.get(place as usize) else {
                 continue;
@@ -220,6 +255,74 @@ impl Table {
             keys.push(entry.key());
         }
         (keys, None)
+    }
+
+    /// Takes all entries out.
+    pub(crate) fn clear(&mut self) {
+        let unsent = self.unsent.take().map(|_| Unsent::cleared());
+        *self = Table {
+            unsent,
+            ..Table::new()
+        };
+    }
+
+    /// From now on it is known what is yet to be sent to a successor: everything at first.
+    pub(crate) fn begin_sending(&mut self) {
+        self.unsent = Some(Unsent::all(self.entries.end()));
+    }
+
+    /// There is no successor after all.
+    pub(crate) fn end_sending(&mut self) {
+        self.unsent = None;
+    }
+
+    /// The next that is to be sent from a place on; it counts as sent from then on, until it changes.
+    pub(crate) fn next_unsent(&mut self, from: usize) -> Option<Sent<'_>> {
+        let unsent = self.unsent.as_mut()?;
+        if unsent.take_cleared() {
+            return Some(Sent::Cleared);
+        }
+        let mut from = from;
+        loop {
+            let (place, known) = unsent.take_next(from)?;
+            match self.entries.get(place) {
+                Some(entry) => return Some(Sent::Entry(place, entry)),
+                None if known => return Some(Sent::Vacant(place)),
+                // The successor has never heard of it.
+                None => from = place + 1,
+            }
+        }
+    }
+
+    /// How many places are yet to be sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.as_ref().map_or(0, Unsent::len)
+    }
+
+    /// What the entries that are yet to be sent take, in bytes.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        let places = self.unsent.iter().flat_map(Unsent::iter);
+        let entries = places.filter_map(|place| self.entries.get(place));
+        entries.map(|entry| entry.len() + OVERHEAD).sum()
+    }
+
+    /// Puts an entry at the place that it had with a predecessor. While not all that changed there has come, a key may stand at
+    /// two places.
+    pub(crate) fn fill(&mut self, place: usize, key: &str, put: &Put<'_>, read: bool) {
+        self.vacate(place);
+        let mut entry = Entry::new(key, put);
+        entry.read = read;
+        self.bytes += entry.len() + OVERHEAD;
+        self.entries.fill(place, entry);
+        self.find_from_now_on(place);
+        self.expect(place);
+    }
+
+    /// Takes out what is at a place.
+    pub(crate) fn vacate(&mut self, place: usize) {
+        if self.entries.get(place).is_some() {
+            self.take(place);
+        }
     }
 }
 

@@ -6,8 +6,14 @@
 //!
 //! The same frames, handshake and bounds as everywhere on the bridge; what the messages mean is the service's own business.
 //! A peer that breaks the rules loses its own connection and nothing else.
+//!
+//! A process that is to take the service over comes to the same socket, and is told apart by its handshake: what it is handed goes
+//! over a [`Transfer`].
+
+mod transfer;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::warn;
+
+pub use transfer::{Messages, Transfer};
 
 use crate::bridge::handshake::{self, HandshakeError, PATIENCE, pid_of};
 use crate::bridge::link::{self, Bounds, Closed};
@@ -34,6 +42,9 @@ const HEADER: Header = Header {
     version: 1,
     lane: Lane::Data,
 };
+
+/// What a process says it is that takes the service over; clients are operators here.
+const SUCCESSOR: Role = Role::CacheManager;
 
 /// Bytes that may wait for a client while it is heard: one that does not take its answers is not heard before it has.
 pub const CROWD: usize = 1024 * 1024;
@@ -67,6 +78,29 @@ impl ServiceSocket {
         })
     }
 
+    /// Goes on listening at a socket that another process has handed over with a [`Transfer`], and that is bound to this path.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot, naming the path: what was handed over may be no listening socket.
+    pub fn inherit(listener: OwnedFd, path: &Path) -> Result<Self, SocketError> {
+        let unusable = |source: &io::Error| SocketError::unusable(path, source);
+        if !socket::is_listening(&listener).map_err(|e| unusable(&e))? {
+            return Err(unusable(&io::ErrorKind::InvalidInput.into()));
+        }
+        let listener = UnixListener::from_std(listener.into()).map_err(|e| unusable(&e))?;
+        Ok(ServiceSocket {
+            listener,
+            path: path.to_owned(),
+            inode: inode(path),
+        })
+    }
+
+    /// Stops listening, and leaves the file to the process that the socket was handed to.
+    pub fn bequeath(mut self) {
+        self.inode = None;
+    }
+
     /// The path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -87,6 +121,12 @@ impl ServiceSocket {
     }
 }
 
+impl AsFd for ServiceSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
 impl Drop for ServiceSocket {
     fn drop(&mut self) {
         if self.inode.is_some() && self.inode == inode(&self.path) {
@@ -104,13 +144,22 @@ fn inode(path: &Path) -> Option<u64> {
 #[derive(Debug)]
 pub struct Caller(UnixStream);
 
+/// Who was let in.
+#[derive(Debug)]
+pub enum Admitted {
+    /// A client.
+    Client(Connection),
+    /// A process that is to take the service over.
+    Successor(Transfer),
+}
+
 impl Caller {
     /// Hears who it is, and lets it in: a process of this user or of root.
     ///
     /// # Errors
     ///
     /// Why it is not let in; it has been told, and there is a line in the log.
-    pub async fn admit(self) -> Result<Connection, HandshakeError> {
+    pub async fn admit(self) -> Result<Admitted, HandshakeError> {
         let stream = self.0;
         let heard = timeout(PATIENCE, handshake::hear(&stream)).await;
         let heard = heard.unwrap_or(Err(HandshakeError::Silent));
@@ -131,13 +180,30 @@ impl Caller {
             you: ProcessId::Operator(0),
         };
         handshake::send(&stream, &welcome).await?;
+        if hello.role == SUCCESSOR {
+            return Ok(Admitted::Successor(Transfer::new(stream, hello.pid)));
+        }
         let bounds = Bounds {
             turn: TURN,
             crowd: CROWD,
             ..Bounds::default()
         };
-        Connection::new(stream, hello.pid, hello.build, bounds)
+        Connection::new(stream, hello.pid, hello.build, bounds).map(Admitted::Client)
     }
+}
+
+/// Connects, introduces this process as one of this role, and waits to be let in.
+async fn introduce(path: &Path, role: Role) -> Result<(UnixStream, Welcome), HandshakeError> {
+    let hello = Hello {
+        protocol: PROTOCOL,
+        build: crate::build::id().to_owned(),
+        role,
+        worker: None,
+        generation: Generation(0),
+        pid: std::process::id(),
+    };
+    let connecting = timeout(PATIENCE, handshake::connect(path, &hello, None)).await;
+    connecting.unwrap_or(Err(HandshakeError::Silent))
 }
 
 /// One end of a connection between a service and its client.
@@ -175,16 +241,7 @@ impl Connection {
     ///
     /// Why there is no connection.
     pub async fn connect(path: &Path) -> Result<Self, HandshakeError> {
-        let hello = Hello {
-            protocol: PROTOCOL,
-            build: crate::build::id().to_owned(),
-            role: Role::Operator,
-            worker: None,
-            generation: Generation(0),
-            pid: std::process::id(),
-        };
-        let connecting = timeout(PATIENCE, handshake::connect(path, &hello, None)).await;
-        let (stream, welcome) = connecting.unwrap_or(Err(HandshakeError::Silent))?;
+        let (stream, welcome) = introduce(path, Role::Operator).await?;
         let bounds = Bounds::default();
         Connection::new(stream, welcome.pid, welcome.build, bounds)
     }
@@ -210,13 +267,26 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Dropping it ends the connection.
-    pub async fn run(self, mut receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
+    pub async fn run(self, receive: impl FnMut(&[u8]) -> Result<(), Closed>) -> Closed {
+        self.run_gated(async || {}, receive).await
+    }
+
+    /// The same; before each read, `gate` is waited for. What the other end sends meanwhile waits in the socket.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the connection.
+    pub async fn run_gated(
+        self,
+        gate: impl AsyncFn(),
+        mut receive: impl FnMut(&[u8]) -> Result<(), Closed>,
+    ) -> Closed {
         let _end = End(self.sender.clone());
         let receive = |header: Header, body: &[u8]| match header {
             HEADER => receive(body),
             other => Err(Closed::Forbidden(other.kind)),
         };
-        link::run_within(self.bounds, &self.stream, &self.sender.0, receive).await
+        link::run_gated(self.bounds, &self.stream, &self.sender.0, gate, receive).await
     }
 }
 
@@ -355,7 +425,10 @@ mod tests {
             let path = path.clone();
             async move { Connection::connect(&path).await.unwrap() }
         });
-        let service = socket.accept().await.unwrap().admit().await.unwrap();
+        let caller = socket.accept().await.unwrap();
+        let Admitted::Client(service) = caller.admit().await.unwrap() else {
+            panic!("a client is no successor");
+        };
         assert_eq!(service.pid(), std::process::id());
         let answer = service.sender();
         let served = actix_rt::spawn(service.run(move |bytes| {

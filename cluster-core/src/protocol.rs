@@ -126,6 +126,8 @@ pub enum StartStep {
     WarmUp,
     /// Accepting on the shared sockets.
     Listen,
+    /// Taking over from the process that serves.
+    TakeOver,
 }
 
 impl fmt::Display for StartStep {
@@ -135,6 +137,7 @@ impl fmt::Display for StartStep {
             StartStep::Build => "building the application",
             StartStep::WarmUp => "warm-up",
             StartStep::Listen => "listening",
+            StartStep::TakeOver => "taking over",
         })
     }
 }
@@ -430,6 +433,14 @@ mod tests {
                 cause: "c".into(),
             },
             &[2, 2, 1, b'c'],
+        );
+        golden(
+            5,
+            Report::StartFailed {
+                step: StartStep::TakeOver,
+                cause: "c".into(),
+            },
+            &[2, 4, 1, b'c'],
         );
         let beat = Beat {
             uptime_ms: 1,

@@ -64,13 +64,14 @@ impl Copies {
         }
     }
 
-    /// There is a new connection, on which nothing is followed yet.
-    pub(super) fn follow_again(&self, link: &Rc<Link>) {
+    /// There is a new connection, on which nothing is followed yet. Of a manager that has moved it is said up to which version its
+    /// changes were heard of.
+    pub(super) fn follow_again(&self, link: &Rc<Link>, moved: Option<u64>) {
         // Those that are not begun are seen to by who waits for that.
         let begun: Vec<_> = self.0.borrow_mut().extract_if(|_, f| f.begun).collect();
         for (_, followed) in begun {
             if let Some(near) = followed.near.upgrade() {
-                follow_soon(link, &followed.space, near);
+                follow_soon(link, &followed.space, near, moved);
             }
         }
     }
@@ -89,14 +90,14 @@ impl Drop for Copies {
 /// Sees to it that copies hear of changes, where nobody does yet.
 pub(super) fn follow_unless_followed(link: &Rc<Link>, space: &Arc<Space>, near: &Arc<Near>) {
     if !near.followed.load(Relaxed) && !near.followed.swap(true, Relaxed) {
-        follow_soon(link, space, Arc::clone(near));
+        follow_soon(link, space, Arc::clone(near), None);
     }
 }
 
-fn follow_soon(link: &Rc<Link>, space: &Arc<Space>, near: Arc<Near>) {
+fn follow_soon(link: &Rc<Link>, space: &Arc<Space>, near: Arc<Near>, heard: Option<u64>) {
     let (link, space) = (Rc::clone(link), Arc::clone(space));
     tokio::task::spawn_local(async move {
-        if let Err(e) = follow(&link, &space, &near).await {
+        if let Err(e) = follow_on(&link, &space, &near, heard).await {
             debug!(namespace = %space.name, error = %e, "changes are not followed yet: copies are not served for long");
         }
     });
@@ -108,14 +109,35 @@ pub(super) async fn follow(
     space: &Arc<Space>,
     near: &Arc<Near>,
 ) -> Result<(), CacheError> {
+    follow_on(link, space, near, None).await
+}
+
+/// The same where changes were heard of up to a version: if there has been none since, what is held is still true.
+async fn follow_on(
+    link: &Rc<Link>,
+    space: &Arc<Space>,
+    near: &Arc<Near>,
+    heard: Option<u64>,
+) -> Result<(), CacheError> {
     loop {
         let attempt = Attempt::begin(link, space, near);
         let watch = attempt.watch;
-        let copy = || Op::Copy { watch };
+        let copy = || match heard {
+            None => Op::Copy { watch },
+            Some(since) => Op::Rewatch {
+                key: None,
+                copies: true,
+                watch,
+                since,
+            },
+        };
         match link.ask_for_reply(space, copy, Again::No, space.wait).await {
-            Ok(reply) if reply.got != Got::Done => return Err(CacheError::Protocol),
+            Ok(reply) if !matches!(reply.got, Got::Done | Got::Accepted(_)) => {
+                return Err(CacheError::Protocol);
+            }
             Ok(reply) if link.is_connection(reply.connection) => {
-                attempt.succeeds(reply.as_of);
+                let seamless = reply.got == Got::Accepted(true);
+                attempt.succeeds(reply.as_of, seamless);
                 return Ok(());
             }
             // The connection has broken since.
@@ -152,11 +174,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn succeeds(mut self, as_of: u64) {
+    fn succeeds(mut self, as_of: u64, seamless: bool) {
         self.open = false;
         if let Some(followed) = self.link.copies.0.borrow_mut().get_mut(&self.watch) {
             followed.begun = true;
-            self.near.begin(as_of);
+            match seamless {
+                true => self.near.resume(),
+                false => self.near.begin(as_of),
+            }
         }
     }
 }

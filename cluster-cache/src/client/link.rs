@@ -42,6 +42,8 @@ struct State {
     opened: HashSet<u32>,
     /// How many connections there have been.
     connections: u64,
+    /// The manager has moved: up to this version all changes were told on the last connection.
+    moved: Option<u64>,
 }
 
 pub(super) struct Link {
@@ -55,6 +57,15 @@ pub(super) struct Link {
     pub(super) leases: Leases,
     pub(super) watches: Watches,
     pub(super) copies: Copies,
+}
+
+/// What came of one attempt to ask.
+enum Put {
+    Answered(Reply),
+    /// The connection broke meanwhile: it may have been done.
+    Lost,
+    /// It has not been done.
+    Unheard,
 }
 
 /// What may be done with a question whose connection breaks.
@@ -159,18 +170,18 @@ impl Link {
                     built_ms: built_ms(),
                 };
                 let opened = self.put(&sender, space.number, open, deadline, wait);
-                match opened.await?.map(|reply| reply.got) {
-                    Some(Got::Done) => {
-                        self.state.borrow_mut().opened.insert(space.number);
-                    }
-                    Some(Got::Refused(refusal)) => return Err(refusal.into()),
-                    Some(_) => return Err(CacheError::Protocol),
-                    None => continue,
-                }
+                match opened.await? {
+                    Put::Answered(reply) => match reply.got {
+                        Got::Done => self.state.borrow_mut().opened.insert(space.number),
+                        Got::Refused(refusal) => return Err(refusal.into()),
+                        _ => return Err(CacheError::Protocol),
+                    },
+                    Put::Lost | Put::Unheard => continue,
+                };
             }
             let asked = self.put(&sender, space.number, op(), deadline, wait);
             match asked.await? {
-                Some(reply) => match reply.got {
+                Put::Answered(reply) => match reply.got {
                     // Another process has destroyed the namespace: it is made anew, once.
                     Got::Refused(Refusal::Closed) if !reopened => {
                         reopened = true;
@@ -179,13 +190,13 @@ impl Link {
                     Got::Refused(refusal) => return Err(refusal.into()),
                     _ => return Ok(reply),
                 },
-                None if again == Again::Yes => {}
-                None => return Err(CacheError::LinkLost),
+                Put::Lost if again == Again::No => return Err(CacheError::LinkLost),
+                Put::Lost | Put::Unheard => {}
             }
         }
     }
 
-    /// Sends one question and waits for its answer; nothing where the connection broke meanwhile.
+    /// Sends one question and waits for its answer.
     async fn put(
         &self,
         sender: &Sender,
@@ -193,7 +204,7 @@ impl Link {
         op: Op<'_>,
         deadline: Instant,
         wait: Duration,
-    ) -> Result<Option<Reply>, CacheError> {
+    ) -> Result<Put, CacheError> {
         let late = || CacheError::Deadline {
             waited_ms: crate::options::millis(wait),
         };
@@ -217,7 +228,7 @@ impl Link {
                 Ok(()) => break,
                 Err(SendError::Closed) => {
                     tokio::task::yield_now().await;
-                    return Ok(None);
+                    return Ok(Put::Unheard);
                 }
                 Err(SendError::Backlogged) => {
                     let room = timeout_at(deadline.into(), sender.ready()).await;
@@ -228,8 +239,9 @@ impl Link {
         }
         let outcome = poll_fn(|cx| self.state.borrow_mut().questions.poll(asked.number, cx)).await;
         match outcome {
-            Outcome::Answered(reply) => Ok(Some(reply)),
-            Outcome::Lost => Ok(None),
+            Outcome::Answered(reply) => Ok(Put::Answered(reply)),
+            Outcome::Lost => Ok(Put::Lost),
+            Outcome::Unheard => Ok(Put::Unheard),
             Outcome::TooLate => Err(late()),
         }
     }
@@ -281,12 +293,16 @@ impl Link {
                     self.watches.hear(watch, change);
                 }
             }
+            Told::Moved { as_of } => {
+                self.state.borrow_mut().moved = Some(as_of);
+                return Err(Closed::Here);
+            }
         }
         Ok(())
     }
 
     fn stands(self: &Rc<Self>, sender: Sender) {
-        {
+        let moved = {
             let mut state = self.state.borrow_mut();
             state.opened.clear();
             state.sender = Some(sender);
@@ -294,10 +310,11 @@ impl Link {
             if state.connections > 1 {
                 info!(path = %self.path.display(), "connected to the cache manager again");
             }
-        }
+            state.moved.take()
+        };
         self.leases.claim_again(self);
-        self.watches.begin_again(self);
-        self.copies.follow_again(self);
+        self.watches.begin_again(self, moved);
+        self.copies.follow_again(self, moved);
         self.up.notify_waiters();
     }
 
@@ -315,7 +332,8 @@ impl Link {
         let woken = {
             let mut state = self.state.borrow_mut();
             state.sender = None;
-            state.questions.lose_all()
+            let has_moved = state.moved.is_some();
+            state.questions.lose_all(has_moved)
         };
         self.copies.away();
         woken.into_iter().for_each(std::task::Waker::wake);
@@ -369,7 +387,11 @@ async fn keep(link: Weak<Link>) {
                 });
                 let closed = closed.await;
                 if let Some(strong) = link.upgrade() {
-                    info!(path = %strong.path.display(), reason = %closed, "the connection to the cache manager is gone");
+                    let path = strong.path.display();
+                    match strong.state.borrow().moved {
+                        Some(_) => info!(%path, "another process is the cache manager now"),
+                        None => info!(%path, reason = %closed, "the connection to the cache manager is gone"),
+                    }
                     strong.broke();
                 }
             }

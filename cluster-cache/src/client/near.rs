@@ -241,6 +241,12 @@ impl Near {
         self.since.store(LIVE, Release);
     }
 
+    /// Changes are heard of again, and none was missed.
+    pub(super) fn resume(&self) {
+        let _heard = self.heard.lock();
+        self.since.store(LIVE, Release);
+    }
+
     /// Changes are no longer heard of.
     pub(super) fn away(&self) {
         let _heard = self.heard.lock();

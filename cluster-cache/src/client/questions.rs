@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     Answered(Reply),
     /// The connection broke.
     Lost,
+    /// The manager has moved, and has not done it.
+    Unheard,
     TooLate,
 }
 
@@ -121,11 +123,15 @@ impl Questions {
         }
     }
 
-    /// The connection broke: nothing under way is answered any more.
-    pub(super) fn lose_all(&mut self) -> Vec<Waker> {
+    /// The connection broke, or the manager has moved: nothing under way is answered any more.
+    pub(super) fn lose_all(&mut self, has_moved: bool) -> Vec<Waker> {
         self.all
             .retain(|_, question| !matches!(question.state, State::Orphan(..)));
-        self.end(|_| true, || Outcome::Lost)
+        let outcome = || match has_moved {
+            true => Outcome::Unheard,
+            false => Outcome::Lost,
+        };
+        self.end(|_| true, outcome)
     }
 
     /// Ends those whose deadline has come; sets when to look next.

@@ -151,8 +151,9 @@ impl Watches {
         }
     }
 
-    /// On a new connection: the manager knows of none, and what happened meanwhile was missed.
-    pub(super) fn begin_again(&self, link: &Link) {
+    /// On a new connection: the manager knows of none, and what happened meanwhile was missed. One that has taken over says by itself
+    /// which watches have missed something, as it is told up to which version they have not.
+    pub(super) fn begin_again(&self, link: &Link, moved: Option<u64>) {
         let all: Vec<_> = self
             .all
             .borrow()
@@ -163,8 +164,19 @@ impl Watches {
         for (watch, sink) in all {
             link.open_unasked(&sink.space);
             let key = sink.key.as_deref();
-            link.tell(sink.space.number, Op::Watch { key, watch });
-            sink.push(Change::Resync);
+            let op = match moved {
+                Some(since) => Op::Rewatch {
+                    key,
+                    copies: false,
+                    watch,
+                    since,
+                },
+                None => {
+                    sink.push(Change::Resync);
+                    Op::Watch { key, watch }
+                }
+            };
+            link.tell(sink.space.number, op);
         }
     }
 }
@@ -172,7 +184,8 @@ impl Watches {
 /// Changes as a stream, in the order in which the manager made them. Dropping it ends the watch.
 ///
 /// The stream ends when the namespace is destroyed, and never by itself: over a break of the connection it goes on with
-/// [`Change::Resync`].
+/// [`Change::Resync`]. Where another process takes the cache manager's place in an upgrade, it does so only if there were changes in
+/// that moment.
 #[must_use = "dropping a watch ends it"]
 pub struct Watch {
     link: Rc<Link>,

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 use super::turn::Asker;
 use super::{CacheManager, now};
 use crate::protocol::{Answer, Changed, Keep, Refusal};
-use crate::table::{Entry, Millis, Put, Table};
+use crate::table::{Entry, Millis, Put};
 
 /// What ends in one turn at most: questions have theirs in between.
 const PORTION: usize = 2000;
@@ -176,7 +176,7 @@ impl CacheManager {
         let space = &mut self.spaces[place];
         self.kept.write_clear(space)?;
         self.bytes -= space.table.bytes();
-        space.table = Table::new();
+        space.table.clear();
         space.version = version;
         space
             .watches

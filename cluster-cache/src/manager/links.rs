@@ -180,6 +180,13 @@ impl Links {
         }
     }
 
+    /// Tells everybody that another process serves now, and knows what has changed up to this version.
+    pub(super) fn move_all(&self, as_of: u64) {
+        for link in self.links.keys() {
+            self.tell(*link, &Told::Moved { as_of });
+        }
+    }
+
     /// Holds back what is told from now on.
     pub(super) fn hold(&mut self) {
         self.holding = true;

@@ -2,7 +2,7 @@
 
 use super::entries::hit;
 use super::turn::Asker;
-use super::{CacheManager, Parked, now};
+use super::{CacheManager, Parked};
 use crate::lease::{Acquired, MOST_WAITERS, Waiter};
 use crate::protocol::{Answer, Keep, Refusal};
 use crate::table::{Entry, Millis};
@@ -158,8 +158,7 @@ impl CacheManager {
     }
 
     /// The time for claims is over: who waited for it may load now.
-    pub(super) fn settle(&mut self) {
-        let now = now();
+    pub(super) fn settle(&mut self, now: Millis) {
         for parked in self.settling.take().unwrap_or_default() {
             let waiter = Waiter {
                 link: parked.link,

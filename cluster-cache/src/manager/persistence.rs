@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use actix::{AsyncContext, Context, Handler};
+use tokio::task::yield_now;
 use tracing::{error, info, warn};
 
 use super::space::Space;
@@ -12,7 +13,7 @@ use super::{CacheManager, now};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::protocol::{Refusal, SpaceOptions};
 use crate::store::log::Log;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, Handed, Store, StoreError};
 use crate::table::{Entry, Millis, Put};
 
 /// Places that are looked at in one turn while everything is written afresh: questions have theirs in between.
@@ -83,7 +84,7 @@ impl Restored {
                 table.put(key, &put);
             }
             Change::Remove { space, key } => drop(self.space(space).table.remove(key)),
-            Change::Clear { space } => self.space(space).table = crate::table::Table::new(),
+            Change::Clear { space } => self.space(space).table.clear(),
             Change::Destroy { space } => {
                 if let Some(place) = self.spaces.named(space) {
                     self.spaces.remove(place);
@@ -127,6 +128,21 @@ impl Kept {
             renewed: None,
         };
         Ok((kept, restored))
+    }
+
+    /// Lets go of the store, so that somebody else writes on.
+    pub(super) fn hand_over(&mut self) -> Option<Handed> {
+        self.renewed = None;
+        self.store.take().map(Store::hand_over)
+    }
+
+    /// Writes on where another has let go.
+    pub(super) fn resume(handed: Option<Handed>) -> Self {
+        let store = handed.map(|handed| Box::new(Log::resume(handed)) as Box<dyn Store>);
+        Kept {
+            store,
+            renewed: None,
+        }
     }
 
     fn write(&mut self, change: &Change<'_>) -> Result<(), Refusal> {
@@ -229,6 +245,16 @@ impl actix::Message for Renew {
     type Result = ();
 }
 
+/// Not before clients had their turns, as a message of the manager's to itself would be.
+fn renew_soon(ctx: &Context<CacheManager>) {
+    let manager = ctx.address();
+    actix_rt::spawn(async move {
+        yield_now().await;
+        // One is on its way at most; where the manager has ended there is nothing to renew.
+        manager.do_send(Renew);
+    });
+}
+
 impl CacheManager {
     /// Where most of what is on disk is no longer true, begins to write afresh what is.
     pub(super) fn begin_renewal_if_due(&mut self, ctx: &mut Context<Self>) {
@@ -241,7 +267,7 @@ impl CacheManager {
         match store.begin_renewal() {
             Ok(()) => {
                 self.kept.renewed = Some((0, 0));
-                ctx.notify(Renew);
+                renew_soon(ctx);
             }
             Err(e) => warn!(error = %e, "what the cache keeps cannot be written afresh"),
         }
@@ -298,7 +324,7 @@ impl Handler<Renew> for CacheManager {
 
     fn handle(&mut self, _: Renew, ctx: &mut Context<Self>) {
         match self.renew_some() {
-            Ok(true) => ctx.notify(Renew),
+            Ok(true) => renew_soon(ctx),
             Ok(false) => self.kept.renewed = None,
             Err(e) => {
                 self.kept.renewed = None;

@@ -46,6 +46,16 @@ impl Spaces {
         slots.map(|(place, slot)| (place, &mut slot.space))
     }
 
+    /// The place of the next one, from a place on.
+    pub(super) fn next(&self, from: usize) -> Option<usize> {
+        (from..self.slots.capacity()).find(|place| self.slots.contains(*place))
+    }
+
+    /// A number that no other one has, nor one that is gone.
+    pub(super) fn number(&self, place: usize) -> u32 {
+        self.slots[place].birth
+    }
+
     /// The one of a name.
     pub(super) fn named(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()

@@ -7,7 +7,7 @@ use super::space::{Of, Space};
 use super::{CacheManager, MOST_SPACES};
 use crate::lease::{LinkId, Waiter};
 use crate::limits::{MOST_KEY_BYTES, MOST_NAME_BYTES};
-use crate::protocol::{Answer, Ask, Op, Refusal, SpaceOptions};
+use crate::protocol::{Answer, Ask, Changed, Op, Refusal, SpaceOptions, Told};
 use crate::table::{Millis, OVERHEAD};
 
 /// Watches at most, in all namespaces.
@@ -77,6 +77,8 @@ impl CacheManager {
                 self.links.answer(link, number, answer);
                 return Ok(());
             }
+            // Of a process that has not introduced itself as a successor.
+            Op::HandOver | Op::TakeOver => return Err(Refusal::Unknown),
             _ => {}
         }
         let tie = self.links.space(link, ask.space);
@@ -168,9 +170,27 @@ impl CacheManager {
                     self.check(space, key, &[])?;
                 }
                 let of = key.map_or(Of::EveryKey, Of::Key);
-                self.watch(asker, space, watch, of)?;
+                self.watch(link, space, watch, of)?;
+                self.links.answer(link, number, Answer::Done);
             }
-            Op::Copy { watch } => self.watch(asker, space, watch, Of::Copies)?,
+            Op::Copy { watch } => {
+                self.watch(link, space, watch, Of::Copies)?;
+                self.links.answer(link, number, Answer::Done);
+            }
+            Op::Rewatch {
+                key,
+                copies,
+                watch,
+                since,
+            } => {
+                let of = match key {
+                    _ if copies => Of::Copies,
+                    Some(key) => Of::Key(key),
+                    None => Of::EveryKey,
+                };
+                let seamless = self.rewatch(link, space, (watch, of), since)?;
+                self.links.answer(link, number, Answer::Accepted(seamless));
+            }
             Op::Unwatch { watch } => {
                 let watches = &mut self.spaces[space].watches;
                 let before = watches.len();
@@ -190,7 +210,7 @@ impl CacheManager {
                 self.destroy(space)?;
                 self.links.answer(link, number, Answer::Done);
             }
-            Op::Open { .. } | Op::Namespaces | Op::Meta => {}
+            Op::Open { .. } | Op::Namespaces | Op::Meta | Op::HandOver | Op::TakeOver => {}
         }
         Ok(())
     }
@@ -216,7 +236,12 @@ impl CacheManager {
                 return Err(Refusal::Namespaces(MOST_SPACES));
             }
             (None, Some((options, built_ms))) => {
-                let space = Space::new(name, options.clone(), built_ms);
+                let mut space = Space::new(name, options.clone(), built_ms);
+                // Of one of this name that may have been before, all has changed.
+                space.version = self.next();
+                if self.handing.is_some() {
+                    space.table.begin_sending();
+                }
                 self.spaces.insert(space)
             }
         };
@@ -255,16 +280,35 @@ impl CacheManager {
         Ok(())
     }
 
-    fn watch(&mut self, asker: Asker, space: usize, watch: u64, of: Of<'_>) -> Result<(), Refusal> {
+    fn watch(&mut self, link: LinkId, space: usize, watch: u64, of: Of<'_>) -> Result<(), Refusal> {
         if self.watches >= MOST_WATCHES {
             return Err(Refusal::Watches(MOST_WATCHES));
         }
         let watches = &mut self.spaces[space].watches;
         let before = watches.len();
-        watches.add(asker.link, watch, of);
+        watches.add(link, watch, of);
         self.watches = self.watches - before + watches.len();
-        self.links.answer(asker.link, asker.number, Answer::Done);
         Ok(())
+    }
+
+    /// A watch goes on; says whether it has missed nothing since that version.
+    fn rewatch(
+        &mut self,
+        link: LinkId,
+        space: usize,
+        (watch, of): (u64, Of<'_>),
+        since: u64,
+    ) -> Result<bool, Refusal> {
+        if let Of::Key(key) = of {
+            self.check(space, key, &[])?;
+        }
+        self.watch(link, space, watch, of)?;
+        let seamless = self.unbroken_since <= since && self.spaces[space].version <= since;
+        if !seamless && !matches!(of, Of::Copies) {
+            let change = Changed::Resync;
+            self.links.tell(link, &Told::Changed { watch, change });
+        }
+        Ok(seamless)
     }
 
     /// A connection is gone, and with it its leases, its watches and its place among those who wait.
@@ -275,18 +319,24 @@ impl CacheManager {
         if let Some(parked) = &mut self.settling {
             parked.retain(|parked| parked.link != link);
         }
+        for (_, space) in self.spaces.iter_mut() {
+            let before = space.watches.len();
+            space.watches.forget(link);
+            self.watches = self.watches - before + space.watches.len();
+        }
+        self.lose_leases_of(link, now);
+    }
+
+    /// The leases of a connection go to the next ones who wait, and none of them waits over it.
+    pub(super) fn lose_leases_of(&mut self, link: LinkId, now: Millis) {
         let Self {
             spaces,
             sequence,
             links,
-            watches,
             ..
         } = self;
         let mut granted = Vec::new();
         for (place, space) in spaces.iter_mut() {
-            let before = space.watches.len();
-            space.watches.forget(link);
-            *watches = *watches - before + space.watches.len();
             let mut number = || sequence.next();
             for (_, heir, lease) in space.leases.forget(link, &mut number, now) {
                 let answer = Answer::Lease { lease, stale: &[] };

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info};
 
-use super::{Change, Store, StoreError};
+use super::{Change, Handed, Store, StoreError};
 
 const MAGIC: &[u8; 16] = b"cluster cache 1\n";
 /// Bytes before each change.
@@ -75,18 +75,38 @@ impl Log {
         lock(&file, path)?;
         // What a renewal left behind that did not come to its end.
         let _ = std::fs::remove_file(beside(path, "new"));
-        Ok(Log {
+        Ok(Log::resume(Handed {
             path: path.to_owned(),
             file,
             length: 0,
+            torn: false,
+            doubtful: false,
+            sync,
+        }))
+    }
+
+    /// Writes on where another has let go.
+    pub(crate) fn resume(handed: Handed) -> Self {
+        let Handed {
+            path,
+            file,
+            length,
+            torn,
+            doubtful,
+            sync,
+        } = handed;
+        Log {
+            path,
+            file,
+            length,
             sync,
             buffer: Vec::new(),
             renewal: None,
-            torn: false,
+            torn,
             unsynced: false,
-            doubtful: false,
+            doubtful,
             no_renewal_before: 0,
-        })
+        }
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
@@ -348,12 +368,22 @@ impl Store for Log {
         self.doubtful = false;
         Ok(())
     }
-}
 
-impl Log {
     fn give_up_renewal(&mut self) {
         if let Some(renewal) = self.renewal.take() {
             let _ = std::fs::remove_file(renewal.path);
+        }
+    }
+
+    fn hand_over(mut self: Box<Self>) -> Handed {
+        self.give_up_renewal();
+        Handed {
+            path: self.path,
+            file: self.file,
+            length: self.length,
+            torn: self.torn,
+            doubtful: self.doubtful || self.unsynced,
+            sync: self.sync,
         }
     }
 }

@@ -123,3 +123,98 @@ fn times_that_no_entry_has_do_not_pile_up() {
     assert!(table.next_over(1_000_000 + 99_998).is_none());
     assert!(table.next_over(1_000_000 + 99_999).is_some());
 }
+
+/// Sends up to so many places from a place on, as the manager does; gives back where to go on.
+fn send(table: &mut Table, heir: &mut Table, from: usize, most: usize) -> usize {
+    let mut from = from;
+    for _ in 0..most {
+        match table.next_unsent(from) {
+            None => return 0,
+            Some(Sent::Cleared) => {
+                heir.clear();
+                from = 0;
+            }
+            Some(Sent::Vacant(place)) => {
+                heir.vacate(place);
+                from = place + 1;
+            }
+            Some(Sent::Entry(place, entry)) => {
+                let put = Put {
+                    value: entry.value(),
+                    expires: entry.expires,
+                    persist: entry.persist,
+                    version: entry.version,
+                };
+                heir.fill(place, entry.key(), &put, entry.read);
+                from = place + 1;
+            }
+        }
+    }
+    from
+}
+
+proptest! {
+    /// Whatever changes while it is sent: a successor has the same entries at the same places in the end.
+    #[test]
+    fn a_successor_has_all_of_it(
+        before in steps(),
+        meanwhile in prop::collection::vec((steps(), 0usize..20, prop::bool::weighted(0.1)), 0..10),
+    ) {
+        let (mut table, mut heir, mut now, mut version) = (Table::new(), Table::new(), 0u64, 0);
+        let mut carry_out = |table: &mut Table, steps: Vec<Step>| {
+            for step in steps {
+                version += 1;
+                match step {
+                    Step::Put(k, v, expires) => {
+                        let expires = expires.map(|e| now + u64::from(e));
+                        let value = vec![v; usize::from(v % 7)];
+                        let put = Put { version, ..put(&value, expires) };
+                        table.put(&format!("k{k}"), &put);
+                    }
+                    Step::Remove(k) => drop(table.remove(&format!("k{k}"))),
+                    Step::Read(k) => drop(table.read(&format!("k{k}"), now).is_some()),
+                    Step::Wait(ms) => {
+                        now += u64::from(ms);
+                        while table.next_over(now).is_some() {}
+                    }
+                    Step::Evict(k) => drop(table.evict(&format!("k{k}"))),
+                }
+            }
+        };
+        carry_out(&mut table, before);
+        table.begin_sending();
+        let mut from = 0;
+        for (steps, most, clears) in meanwhile {
+            carry_out(&mut table, steps);
+            if clears {
+                table.clear();
+            }
+            from = send(&mut table, &mut heir, from, most);
+        }
+        while table.unsent() > 0 || from > 0 {
+            from = send(&mut table, &mut heir, from, 100);
+        }
+        send(&mut table, &mut heir, 0, 1);
+        prop_assert_eq!((table.len(), table.bytes()), (heir.len(), heir.bytes()));
+        for place in 0..table.entries.end() {
+            let same = |entry: &Entry| {
+                let mut same = entry.clone();
+                same.read = false;
+                same
+            };
+            let (here, there) = (table.at(place).0.map(same), heir.at(place).0.map(same));
+            prop_assert_eq!(&here, &there);
+            if let Some(entry) = here {
+                prop_assert_eq!(heir.entry(entry.key()).map(same), Some(entry));
+            }
+        }
+        prop_assert_eq!(heir.index.len(), heir.len());
+        // Both go on alike.
+        let ends = |table: &mut Table| std::iter::from_fn(|| table.next_over(u64::MAX)).count();
+        prop_assert_eq!(ends(&mut table), ends(&mut heir));
+        for n in 0..20 {
+            heir.put(&format!("new {n}"), &put(b"x", None));
+        }
+        prop_assert_eq!(heir.keys(0, 100, 10_000, now).0.len(), heir.len());
+    }
+}

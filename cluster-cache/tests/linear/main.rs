@@ -1,5 +1,6 @@
 //! What four processes see of a key is what one register would show them, also while the process that serves is killed and another
-//! takes over: nothing that was answered is lost, and nothing comes back.
+//! takes over: nothing that was answered is lost, and nothing comes back. And while one cache manager hands over to the next, and
+//! that one to the next, all the time: then every operation is answered too, and nothing needs to be kept on disk for it.
 //!
 //! A round works on some keys that nobody has used: each process calls get, set, leave_if_not_null and del on all of them at the
 //! same time. In three of four rounds the process that serves is killed meanwhile, at a random moment; one that waits for its turn
@@ -10,12 +11,17 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod history;
+#[path = "../handover/master.rs"]
+mod master;
 mod process;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_cache::Caches;
 use history::{Copied, Op, Outcome, Register, Seen, is_linearizable, overlaps};
+use master::Master;
 use process::{Dice, Order, Process, Said, monotonic};
 use tempfile::TempDir;
 use todc_utils::specifications::Specification;
@@ -27,7 +33,7 @@ const PROCESSES: usize = 4;
 const KEYS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two processes that serve or wait for their turn, and the four that ask.
+/// Processes that serve or wait for their turn, and the four that ask.
 struct Cast {
     home: TempDir,
     caches: Caches,
@@ -40,10 +46,39 @@ struct Cast {
 }
 
 impl Cast {
+    /// Two that serve, or wait for their turn.
     async fn start() -> Self {
+        let mut cast = Cast::empty();
+        for _ in 0..2 {
+            cast.add_server().await;
+        }
+        cast.add_clients().await;
+        cast
+    }
+
+    /// One that serves hands over to the next all the time; the moments at which the next one serves are noted.
+    async fn start_handing_over(moments: Rc<RefCell<Vec<u64>>>) -> Self {
+        let mut cast = Cast::empty();
+        let socket = cast.caches.socket().to_owned();
+        std::fs::create_dir(socket.parent().unwrap()).unwrap();
+        let mut master = Master::with(|options| options.cache.domain_path = Some(socket));
+        let mut manager = master.start(false).await;
+        actix_rt::spawn(async move {
+            loop {
+                let next = master.start(true).await;
+                moments.borrow_mut().push(monotonic());
+                assert!(manager.ended().await.success());
+                manager = next;
+            }
+        });
+        cast.add_clients().await;
+        cast
+    }
+
+    fn empty() -> Self {
         let home = tempfile::tempdir().unwrap();
         let (tell, said) = unbounded_channel();
-        let mut cast = Cast {
+        Cast {
             caches: process::caches(home.path()),
             home,
             servers: Vec::new(),
@@ -51,18 +86,17 @@ impl Cast {
             said,
             tell,
             kills: Vec::new(),
-        };
-        for _ in 0..2 {
-            cast.add_server().await;
         }
+    }
+
+    async fn add_clients(&mut self) {
         for number in 0..PROCESSES {
-            let client = Process::start(cast.home.path(), Some(number), cast.tell.clone());
-            cast.clients.push(client);
+            let client = Process::start(self.home.path(), Some(number), self.tell.clone());
+            self.clients.push(client);
         }
         for _ in 0..PROCESSES {
-            assert!(matches!(cast.next().await, Said::Ready));
+            assert!(matches!(self.next().await, Said::Ready));
         }
-        cast
     }
 
     async fn next(&mut self) -> Said {
@@ -109,8 +143,8 @@ impl Cast {
     async fn round(&mut self, round: u64, kept: Kept, kills: Kills) -> Vec<Vec<Seen>> {
         let mut order = Order {
             namespace: format!("{kept:?}"),
-            persist: kept != Kept::InMemory,
-            copies: kept == Kept::OnDiskAndInCopies,
+            persist: matches!(kept, Kept::OnDisk | Kept::OnDiskAndInCopies),
+            copies: matches!(kept, Kept::OnDiskAndInCopies | Kept::InCopies),
             keys: (0..KEYS).map(|n| format!("{round} {n}")).collect(),
             seed: Some(round * KEYS as u64),
         };
@@ -142,6 +176,7 @@ fn in_lines(history: &[Seen]) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
     InMemory,
+    InCopies,
     OnDisk,
     OnDiskAndInCopies,
 }
@@ -175,36 +210,102 @@ async fn record<S: Specification<Operation = Seen>>(kept: Kept) {
         histories.extend(cast.round(round, kept, kills).await);
         round += 1;
     }
+    let seen = check::<S>(&histories, &cast.kills);
+    println!("{} kills: {seen}", cast.kills.len());
+    assert!(
+        seen.struck * 4 >= histories.len(),
+        "the kills miss the histories"
+    );
+}
+
+#[actix_rt::test]
+async fn four_processes_see_one_register_while_it_is_handed_over() {
+    record_handing_over::<Register>(Kept::InMemory).await;
+}
+
+#[actix_rt::test]
+async fn copies_in_four_processes_never_go_back_while_managers_hand_over() {
+    record_handing_over::<Copied>(Kept::InCopies).await;
+}
+
+/// The same while cache managers hand over.
+async fn record_handing_over<S: Specification<Operation = Seen>>(kept: Kept) {
+    let wanted = std::env::var("HISTORIES").map_or(400, |text| text.parse().unwrap());
+    let moments = Rc::default();
+    let mut cast = Cast::start_handing_over(Rc::clone(&moments)).await;
+    let (mut histories, mut round) = (Vec::new(), 0);
+    while histories.len() < wanted {
+        let kills = Kills {
+            meanwhile: false,
+            afterwards: false,
+        };
+        histories.extend(cast.round(round, kept, kills).await);
+        round += 1;
+    }
+    let moments = moments.take();
+    let seen = check::<S>(&histories, &moments);
+    println!("{} handovers: {seen}", moments.len());
+    assert!(seen.struck > 0, "the handovers miss the histories");
+    assert_eq!(seen.unknown, 0, "an operation failed");
+}
+
+/// What was seen of histories that are what they have to be.
+struct Checked {
+    histories: usize,
+    ops: usize,
+    unknown: usize,
+    overlapping: usize,
+    struck: usize,
+    late: usize,
+}
+
+impl std::fmt::Display for Checked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Checked {
+            histories,
+            ops,
+            unknown,
+            overlapping,
+            struck,
+            late,
+        } = self;
+        write!(
+            f,
+            "{histories} histories of {ops} operations are what they have to be, {struck} of them struck, copies late in {late}; \
+             {unknown} operations were never answered, {overlapping} overlapped one of another process"
+        )
+    }
+}
+
+fn check<S: Specification<Operation = Seen>>(histories: &[Vec<Seen>], moments: &[u64]) -> Checked {
     let (mut ops, mut unknown, mut overlapping, mut struck) = (0, 0, 0, 0);
     let late = |history: &&Vec<Seen>| !is_linearizable::<Register>(history);
     let late = histories.iter().filter(late).count();
-    for history in &histories {
+    for history in histories {
         assert!(is_linearizable::<S>(history), "{}", in_lines(history));
         ops += history.len();
         let unanswered = |seen: &&Seen| seen.outcome == Outcome::Unknown;
         unknown += history.iter().filter(unanswered).count();
         overlapping += overlaps(history);
-        let under_way = |kill: &u64| {
-            // The last look comes after the kill in any case.
+        let under_way = |moment: &u64| {
+            // The last look comes after it in any case.
             let looks = history.iter().filter(|seen| seen.op == Op::Inspect);
             let end = looks.map(|seen| seen.called).min();
             let works = history.iter().filter(|seen| Some(seen.called) < end);
-            works.clone().any(|seen| seen.called < *kill)
-                && works.clone().any(|seen| seen.returned > *kill)
+            works.clone().any(|seen| seen.called < *moment)
+                && works.clone().any(|seen| seen.returned > *moment)
         };
-        struck += usize::from(cast.kills.iter().any(under_way));
+        struck += usize::from(moments.iter().any(under_way));
     }
-    println!(
-        "{} histories of {ops} operations are what they have to be, copies late in {late}; {} kills fell into {struck} of them; {unknown} operations \
-         were never answered, {overlapping} overlapped one of another process",
-        histories.len(),
-        cast.kills.len(),
-    );
-    assert!(
-        struck * 4 >= histories.len(),
-        "the kills miss the histories"
-    );
     assert!(overlapping * 4 >= ops, "the operations do not meet");
+    Checked {
+        histories: histories.len(),
+        ops,
+        unknown,
+        overlapping,
+        struck,
+        late,
+    }
 }
 
 /// The same on a namespace that does not persist: the test sees what is lost.

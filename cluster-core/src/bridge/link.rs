@@ -91,10 +91,22 @@ pub(crate) async fn run_within(
     outbox: &Outbox,
     receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
+    run_gated(bounds, stream, outbox, async || {}, receive).await
+}
+
+/// The same; before each read, `gate` is waited for.
+pub(crate) async fn run_gated(
+    bounds: Bounds,
+    stream: &Arc<Stream>,
+    outbox: &Outbox,
+    gate: impl AsyncFn(),
+    receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
+) -> Closed {
     let room = async || {
         if outbox.waiting() > bounds.crowd {
             outbox.drained_to(bounds.crowd).await;
         }
+        gate().await;
     };
     tokio::select! {
         biased;

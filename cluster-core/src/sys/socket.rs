@@ -85,6 +85,21 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, SocketEr
     bind().map(UnixListener::from).map_err(fail)
 }
 
+/// Whether it is a socket that listens; where the system does not tell, it is taken for one.
+pub(crate) fn is_listening(fd: &OwnedFd) -> io::Result<bool> {
+    #[cfg(not(target_vendor = "apple"))]
+    match rustix::net::sockopt::socket_acceptconn(fd) {
+        Ok(listens) => Ok(listens),
+        Err(Errno::NOTSOCK) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+    #[cfg(target_vendor = "apple")]
+    {
+        let _ = fd;
+        Ok(true)
+    }
+}
+
 /// Removes the file at `path` if it is a socket that nobody listens on.
 fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError> {
     let fail = |source: Errno| SocketError::new(Address::Unix(path.into()), source);

@@ -70,7 +70,7 @@ pub struct Means {
     pub sockets: Vec<Socket>,
     /// A slot of the shared page for each thread; fewer where the page is full.
     pub slots: Vec<Slot>,
-    /// A cache manager is to take over from the one that serves.
+    /// Another process does what this one is to do, and is to hand over to it.
     pub takes_over: bool,
 }
 
@@ -98,6 +98,12 @@ pub trait Serving {
 
     /// Stops accepting, at once, and lets everything end; what idles is closed after the grace.
     fn drain(&mut self, grace: Duration) -> LocalBoxFuture<'static, ()>;
+
+    /// Resolves when another process has taken this one's place: it then drains and ends by itself. Never, unless the application
+    /// says otherwise; asked for once, when the process begins to serve.
+    fn superseded(&mut self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// Adds the application's figures to a heartbeat.
     fn sample(&mut self, beat: &mut Beat);

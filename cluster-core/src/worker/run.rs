@@ -75,6 +75,7 @@ impl Run {
         let mut beats = interval(self.cluster.options().heartbeat_interval);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pausing: Option<LocalBoxFuture<'static, ()>> = None;
+        let mut superseded = self.serving.superseded();
         loop {
             tokio::select! {
                 command = self.orders.recv() => match command {
@@ -108,6 +109,9 @@ impl Run {
                     return Leave { within: stop_timeout, why: "a signal said so" };
                 },
                 _ = beats.tick() => self.beat(),
+                () = &mut superseded => {
+                    return Leave { within: stop_timeout, why: "another process has taken its place" };
+                }
                 () = orphaned(&mut self.link, self.cluster.options().orphan_timeout) => {
                     return Leave { within: stop_timeout, why: "no master came back" };
                 }
