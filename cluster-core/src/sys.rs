@@ -2,6 +2,7 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+mod heap;
 pub(crate) mod inherit;
 pub(crate) mod page;
 pub(crate) mod process;
@@ -16,6 +17,7 @@ mod usage;
 #[cfg(test)]
 mod rerun;
 
+pub(crate) use heap::{ALLOCATOR, Heap, trim_memory};
 pub use process::Exit;
 pub use runtime_dir::{
     Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,
@@ -23,4 +25,4 @@ pub use runtime_dir::{
 pub use socket::{Address, SocketError};
 pub use usage::Usage;
 pub use usage::memory_bound;
-pub(crate) use usage::{Heap, memory_limit, trim_memory};
+pub(crate) use usage::{memory_limit, peak_rss_bytes, proportional_bytes};

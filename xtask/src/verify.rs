@@ -85,6 +85,17 @@ pub(crate) fn run(fast: bool, filter: &[String]) -> ExitCode {
                 .env("RUSTDOCFLAGS", "-D warnings");
             status(&mut command)
         }));
+        done.push(step("jemalloc", || {
+            cargo(&[
+                "test",
+                "--package",
+                "cluster-core",
+                "--features",
+                "jemalloc",
+                "--lib",
+                "heap",
+            ])
+        }));
     }
     // The tests come last, so that their results stand at the end of the log.
     done.push(step("test", || tests(filter, &mut totals)));

@@ -443,11 +443,13 @@ async fn start_cache_here(
 /// The master samples itself as often as others beat, for its own status.
 async fn beat(cluster: Cluster) {
     cluster.watch_thread();
-    let sampler = Sampler::new(cluster.node.pulses.clone());
+    let mut sampler = Sampler::new(cluster.node.pulses.clone());
     let mut beats = tokio::time::interval(cluster.options().heartbeat_interval);
     loop {
         beats.tick().await;
-        *cluster.node.beat.lock() = sampler.sample();
+        let mut beat = sampler.sample();
+        beat.queued_bytes = cluster.emitter().hub.waiting() as u64;
+        *cluster.node.beat.lock() = beat;
     }
 }
 

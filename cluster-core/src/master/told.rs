@@ -83,6 +83,7 @@ impl Master {
         worker.suspect = false;
         worker.beat = Some(beat.clone());
         let (pid, state) = (worker.pid, worker.view.state);
+        let (generation, build) = (worker.view.generation, worker.build.clone());
         // Whoever is paused or on its way out is left alone.
         if state == State::Active && !self.queue.contains(id) {
             self.judge(id, &beat);
@@ -90,6 +91,8 @@ impl Master {
         let heartbeat = events::Heartbeat {
             worker: id,
             pid,
+            generation,
+            build,
             beat,
         };
         // Told to this process alone, which cannot fail.
