@@ -4,6 +4,8 @@
 
 mod heap;
 pub(crate) mod inherit;
+pub(crate) mod listen_fds;
+pub(crate) mod notify;
 pub(crate) mod page;
 pub(crate) mod process;
 mod runtime_dir;
@@ -18,6 +20,7 @@ mod usage;
 mod rerun;
 
 pub(crate) use heap::{ALLOCATOR, Heap, trim_memory};
+pub use listen_fds::ListenFdsError;
 pub use process::Exit;
 pub use runtime_dir::{
     Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,

@@ -126,6 +126,7 @@ impl Spawner {
             env,
             fds,
             new_group: true,
+            ..Spawn::default()
         })
     }
 

@@ -4,6 +4,7 @@
 
 mod children;
 mod descriptors;
+mod environment;
 mod exit;
 mod identity;
 mod spawn;

@@ -34,7 +34,7 @@ async fn parent() {
         args: rerun::args(module_path!(), NAME),
         env: vec![rerun::variable("child"), handover.variable(), number],
         fds: vec![handover.as_fd(), writer.as_fd()],
-        new_group: false,
+        ..Spawn::default()
     })
     .unwrap();
     drop(writer);
