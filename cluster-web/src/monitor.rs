@@ -3,11 +3,11 @@
 mod pages;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use actix_web::App;
 use actix_web::web::Data;
-use cluster_core::{Cluster, Monitor, Options};
+use cluster_core::{Cluster, Monitor, Options, Socket};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
@@ -65,6 +65,7 @@ impl Monitor for ClusterMonitor {
     fn serve(
         &mut self,
         cluster: &Cluster,
+        given: Option<Socket>,
     ) -> LocalBoxFuture<'static, Result<Vec<String>, BoxError>> {
         let address = self.address(cluster.options());
         let extensions = self.extensions.clone();
@@ -72,9 +73,13 @@ impl Monitor for ClusterMonitor {
         let cluster = cluster.clone();
         let place = std::rc::Rc::clone(&self.server);
         async move {
-            let (server, bound) = serve(address, cluster, extensions, ecv).await?;
+            let socket = match given {
+                Some(socket) => socket,
+                None => bind(address)?,
+            };
+            let (server, address) = serve(socket, cluster, extensions, ecv).await?;
             *place.borrow_mut() = Some(server);
-            Ok(vec![format!("http://{bound}")])
+            Ok(vec![address])
         }
         .boxed_local()
     }
@@ -90,20 +95,31 @@ impl Monitor for ClusterMonitor {
     }
 }
 
+fn bind(address: SocketAddr) -> Result<Socket, MonitorError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map(Socket::Tcp)
+        .map_err(|source| MonitorError::Bind { address, source })
+}
+
 /// The monitor shares the master's own thread: it is small, and what it shows is there.
 async fn serve(
-    address: SocketAddr,
+    socket: Socket,
     cluster: Cluster,
     extensions: Vec<MonitorExtension>,
     ecv: Option<Ecv>,
-) -> Result<(Server, SocketAddr), MonitorError> {
-    let listener = TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|source| MonitorError::Bind { address, source })?;
-    let bound = listener.local_addr().unwrap_or(address);
+) -> Result<(Server, String), MonitorError> {
+    let host = socket.address();
+    let (listener, bound, address) = match socket {
+        Socket::Tcp(listener) => {
+            let bound = listener.local_addr().ok();
+            (Listener::Tcp(listener), bound, format!("http://{host}"))
+        }
+        Socket::Unix(listener, _) => (Listener::Unix(listener), None, host.clone()),
+    };
     let site = Site {
-        host: bound.to_string(),
-        address: bound,
+        host,
+        address: bound.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         secure: false,
     };
     let data = Data::new(cluster);
@@ -119,6 +135,6 @@ async fn serve(
     };
     let meter = Meters::new().for_thread();
     let server = Server::build(&factory, &[site], HttpSettings::default(), meter).await?;
-    server.accept(vec![Listener::Tcp(listener)], None)?;
-    Ok((server, bound))
+    server.accept(vec![listener], None)?;
+    Ok((server, address))
 }

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,22 +16,21 @@ use super::commands::{Open, Operate, StartCache};
 use super::links::Arrived;
 use super::pid_files::PidFiles;
 use super::retirement::{Retirement, ShouldRetire};
+use super::sockets::{self, Given, SocketFile};
 use super::spawn::Spawner;
-use super::{End, Master};
+use super::{End, Master, notify, process_one};
 use crate::bridge::listener;
 use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
 use crate::id::{Generation, ProcessId};
 use crate::node::{Cluster, OPERATIONS, builtin};
-use crate::options::{Host, Options};
+use crate::options::Options;
 use crate::protocol::Operation;
 use crate::status::aggregator::{Offered, StatusAggregator};
 use crate::sys::signal::{Signal, Signals};
-use crate::sys::{Lock, RuntimeDir, RuntimeDirError, SocketError, socket};
+use crate::sys::{ListenFdsError, Lock, RuntimeDir, RuntimeDirError, SocketError, socket};
 use crate::worker::application::{Application, Means, Serving, Socket, StartFailure};
 
-/// Connections that may wait in the queue of the shared socket; the kernel's own bound may be lower.
-const BACKLOG: u32 = 1024;
 /// How long what is in the master may take to end.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -46,6 +44,9 @@ pub enum MasterError {
     /// An address cannot be bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// A listening socket that a service manager has given.
+    #[error(transparent)]
+    Given(#[from] ListenFdsError),
     /// A listening socket of the application's own making.
     #[error("the application's own listener cannot be made: {0}")]
     OwnListener(#[source] io::Error),
@@ -93,10 +94,11 @@ pub trait Monitor {
     /// The address that it will bind.
     fn address(&self, options: &Options) -> SocketAddr;
 
-    /// Binds and serves; gives back its addresses.
+    /// Serves at a listening socket that was given to it or, where none was, at one that it binds; gives back its addresses.
     fn serve(
         &mut self,
         cluster: &Cluster,
+        given: Option<Socket>,
     ) -> LocalBoxFuture<'static, Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>>;
 
     /// Ends it.
@@ -134,36 +136,6 @@ struct Estate {
     cache: Option<Box<dyn Serving>>,
     /// The cache manager's socket: where its process was killed, its file is left.
     cache_socket: Option<PathBuf>,
-}
-
-/// The file of a socket that this master has bound.
-struct SocketFile {
-    path: PathBuf,
-    inode: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    fn bound(path: PathBuf) -> Self {
-        SocketFile {
-            inode: inode(&path),
-            path,
-        }
-    }
-
-    /// Removes it, unless another has bound the path since.
-    fn remove(self) {
-        if self.inode.is_none() || inode(&self.path) != self.inode {
-            return;
-        }
-        if let Err(e) = std::fs::remove_file(&self.path) {
-            warn!(path = %self.path.display(), error = %e, "a socket was not removed");
-        }
-    }
-}
-
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Estate {
@@ -204,6 +176,7 @@ pub(crate) async fn start(
     let system = |what| move |source| MasterError::System { what, source };
     // Before there is anything that a signal could leave behind.
     let signals = Signals::new().map_err(system("signals cannot be caught"))?;
+    let given = Given::take(plan.monitor.as_ref().map(|m| m.address(&options)))?;
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
     let lock = directory.lock()?;
     let mut estate = Estate {
@@ -214,7 +187,7 @@ pub(crate) async fn start(
         cache_socket: None,
         directory,
     };
-    if let Err(e) = check_ports(&options, estate.monitor.as_deref(), plan.serves) {
+    if let Err(e) = sockets::check(&options, &given, estate.monitor.as_deref(), plan.serves) {
         estate.end().await;
         return Err(e);
     }
@@ -229,7 +202,9 @@ pub(crate) async fn start(
         }
     };
     actix_rt::spawn(obey(signals, cluster.clone()));
-    let rest = bring_up(plan, &cluster, &master, &mut estate).await;
+    actix_rt::spawn(notify::keep_told(cluster.clone()));
+    actix_rt::spawn(process_one::reap_strangers());
+    let rest = bring_up(plan, given, &cluster, &master, &mut estate).await;
     match rest {
         Ok(addresses) => {
             let (tell, end) = oneshot::channel();
@@ -255,26 +230,6 @@ pub(crate) async fn start(
             Err(e)
         }
     }
-}
-
-/// A port that is busy is found before anything is started.
-fn check_ports(
-    options: &Options,
-    monitor: Option<&dyn Monitor>,
-    serves: bool,
-) -> Result<(), MasterError> {
-    if options.skip_check_busy_ports {
-        return Ok(());
-    }
-    if let Some(monitor) = monitor {
-        socket::bind_tcp(monitor.address(options), BACKLOG)?;
-    }
-    for host in options.hosts.iter().filter(|_| serves) {
-        if let Host::Ip(ip) = host {
-            socket::bind_tcp(SocketAddr::new(*ip, options.port), BACKLOG)?;
-        }
-    }
-    Ok(())
 }
 
 type Begun = (Cluster, Addr<Master>, oneshot::Receiver<End>);
@@ -363,6 +318,7 @@ fn begin(
 /// Monitor, cache manager, sockets, workers: in the order that the documentation promises.
 async fn bring_up(
     plan: Plan,
+    mut given: Given,
     cluster: &Cluster,
     master: &Addr<Master>,
     estate: &mut Estate,
@@ -386,30 +342,17 @@ async fn bring_up(
         }
     }
     if let Some(monitor) = &mut estate.monitor {
-        let addresses = monitor.serve(cluster).await.map_err(MasterError::Monitor)?;
+        let serving = monitor.serve(cluster, given.monitor.take());
+        let addresses = serving.await.map_err(MasterError::Monitor)?;
         info!(addresses = addresses.join(" "), "the monitor serves");
     }
-    let mut sockets = Vec::new();
-    for host in options.hosts.iter().filter(|_| plan.serves) {
-        sockets.push(match host {
-            Host::Ip(ip) => Socket::Tcp(socket::bind_tcp(
-                SocketAddr::new(*ip, options.port),
-                BACKLOG,
-            )?),
-            Host::Unix(path) => {
-                let listener = socket::bind_unix(path, 0o660)?;
-                estate.unix_sockets.push(SocketFile::bound(path.clone()));
-                Socket::Unix(listener, path.clone())
-            }
-        });
-    }
-    for make in plan.own_sockets {
-        let socket = make().map_err(MasterError::OwnListener)?;
-        if let Socket::Unix(_, path) = &socket {
-            estate.unix_sockets.push(SocketFile::bound(path.clone()));
+    let sockets = match plan.serves {
+        true => sockets::bind(options, given, plan.own_sockets, &mut estate.unix_sockets)?,
+        false => {
+            given.refuse();
+            Vec::new()
         }
-        sockets.push(socket);
-    }
+    };
     let addresses: Vec<String> = sockets.iter().map(Socket::address).collect();
     if !addresses.is_empty() {
         info!(addresses = addresses.join(" "), "bound");

@@ -103,6 +103,8 @@ pub struct ClusterState {
     pub mark: Mark,
     /// The number of workers wanted.
     pub wanted: u32,
+    /// Whether all workers are being replaced, by a rolling restart.
+    pub rolling: bool,
     /// The master.
     pub master: ProcessState,
     /// The cache manager, where there is one.
@@ -124,6 +126,7 @@ impl ClusterState {
             crash_loop: None,
             mark: Mark::Up,
             wanted: 0,
+            rolling: false,
             master: ProcessState {
                 pid: std::process::id(),
                 state: "active".to_owned(),
@@ -145,7 +148,7 @@ impl ClusterState {
 
 impl Serialize for ClusterState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("ClusterState", 13)?;
+        let mut out = serializer.serialize_struct("ClusterState", 14)?;
         out.serialize_field("name", &self.name)?;
         out.serialize_field("build", &self.build)?;
         out.serialize_field("state", &self.state)?;
@@ -153,6 +156,7 @@ impl Serialize for ClusterState {
         out.serialize_field("mark", &self.mark)?;
         out.serialize_field("wanted", &self.wanted)?;
         out.serialize_field("serving", &self.serving())?;
+        out.serialize_field("rolling", &self.rolling)?;
         out.serialize_field("time", &unix_ms())?;
         out.serialize_field("master", &self.master)?;
         out.serialize_field("cache_manager", &self.cache_manager)?;
