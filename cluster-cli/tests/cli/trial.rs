@@ -1,5 +1,6 @@
 //! A small cluster for one test.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,6 +21,8 @@ pub(crate) struct Trial {
     dir: TempDir,
     child: Child,
     log: Receiver<String>,
+    /// The lines that were received.
+    logged: RefCell<Vec<String>>,
 }
 
 /// The file of the example, which cargo builds beside the command.
@@ -40,7 +43,7 @@ fn program() -> PathBuf {
 impl Trial {
     /// A cluster of two workers that serve.
     pub(crate) fn start() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let mut command = Command::new(program());
             command.args(flags(dir)).arg("--cache.enable=false");
             command
@@ -49,7 +52,7 @@ impl Trial {
 
     /// The same with a cache.
     pub(crate) fn with_cache() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let mut command = Command::new(program());
             command.args(flags(dir));
             command
@@ -58,7 +61,7 @@ impl Trial {
 
     /// The same below `cluster run`.
     pub(crate) fn run() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let mut command = cluster();
             command.arg("run").arg(program()).arg("--").args(flags(dir));
             command.arg("--cache.enable=false");
@@ -66,12 +69,28 @@ impl Trial {
         })
     }
 
-    fn begin(command: impl FnOnce(&Path) -> Command) -> Self {
+    /// The same, where `cluster run` is started by these words before it, with this input, and as set.
+    pub(crate) fn run_by(
+        words: &[&str],
+        stdin: impl Into<Stdio>,
+        set: impl FnOnce(&mut Command),
+    ) -> Self {
+        Self::begin(stdin.into(), |dir| {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).arg(env!("CARGO_BIN_EXE_cluster"));
+            command.arg("run").arg(program()).arg("--").args(flags(dir));
+            command.arg("--cache.enable=false");
+            set(&mut command);
+            command
+        })
+    }
+
+    fn begin(stdin: Stdio, command: impl FnOnce(&Path) -> Command) -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let mut command = command(dir.path());
         command.env_remove("RUST_LOG").current_dir(dir.path());
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the cluster can be started");
@@ -83,23 +102,36 @@ impl Trial {
                 let _ = tell.send(line);
             }
         });
-        let trial = Self { dir, child, log };
+        let logged = RefCell::default();
+        let trial = Self {
+            dir,
+            child,
+            log,
+            logged,
+        };
         trial.until_logged("all workers are ready");
         trial
     }
 
     /// Waits until the log has such a line; what came before it is passed over.
     pub(crate) fn until_logged(&self, text: &str) {
-        let mut seen = Vec::new();
+        let mut logged = self.logged.borrow_mut();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(line) if line.contains(text) => return,
-                Ok(line) => seen.push(line),
-                Err(e) => panic!("{e}: the log never said {text:?}: {}", seen.join("\n")),
+                Ok(line) => logged.push(line),
+                Err(e) => panic!("{e}: the log never said {text:?}: {}", logged.join("\n")),
+            }
+            if logged.last().is_some_and(|line| line.contains(text)) {
+                return;
             }
         }
+    }
+
+    /// Whether the log has had such a line by now.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.logged.borrow().iter().any(|line| line.contains(text))
     }
 
     /// A file of the test's.
