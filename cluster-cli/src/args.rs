@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use verbs::{
-    Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop,
+    Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd,
 };
 
 const AFTER: &str = "\
@@ -84,6 +84,7 @@ pub(crate) enum Verb {
     MarkDown(Answer),
     Emit(Emit),
     Cache(Cache),
+    Systemd(Systemd),
     Completions(Completions),
 }
 
@@ -127,7 +128,8 @@ fn check(cli: &Cli) -> Result<(), clap::Error> {
     let Common {
         name, runtime_dir, ..
     } = &cli.common;
-    if name.is_some() && runtime_dir.is_some() && !matches!(cli.verb, Verb::Run(_)) {
+    let begins = matches!(cli.verb, Verb::Run(_) | Verb::Systemd(_));
+    if name.is_some() && runtime_dir.is_some() && !begins {
         return conflict(
             "--name and --runtime-dir both say which cluster is meant: give one of them",
         );

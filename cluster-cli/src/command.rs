@@ -11,6 +11,7 @@ pub(crate) mod run;
 mod scale;
 mod status;
 mod stop;
+pub(crate) mod systemd;
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::MarkDown(answer) => done(mark::down(common, answer).await),
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
+            Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }
     })

@@ -9,6 +9,7 @@ use cluster_core::operator::{FindError, OperatorError};
 use cluster_core::parent::ParentError;
 
 use crate::command::run::package::BuildError;
+use crate::command::systemd::UnitError;
 
 /// The exit codes, as `--help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) enum CliError {
     Parent(#[from] ParentError),
     #[error(transparent)]
     Build(#[from] BuildError),
+    #[error(transparent)]
+    Unit(#[from] UnitError),
     #[error("the restart has not ended within {} ms; it goes on", waited.as_millis())]
     TooSlow { waited: Duration },
     #[error("the master's answer cannot be read")]

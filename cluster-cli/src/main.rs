@@ -60,6 +60,7 @@ fn code_of(error: &CliError) -> Code {
             _ => Code::Refused,
         },
         CliError::NoValue { .. } | CliError::NoCache => Code::Refused,
+        CliError::Unit(_) => Code::Usage,
         CliError::Parent(_)
         | CliError::Build(_)
         | CliError::Answer(_)
@@ -96,7 +97,9 @@ mod tests {
         let busy = OperationError::Busy("an upgrade".to_owned());
         let refused = OperationError::NoSuchWorker(7);
         let late = CacheError::Deadline { waited_ms: 7 };
-        let cases: [(CliError, u8); 11] = [
+        let zero = command::systemd::UnitError::AnyPort;
+        let cases: [(CliError, u8); 12] = [
+            (zero.into(), 2),
             (none.into(), 3),
             (several.into(), 4),
             (hidden.into(), 5),

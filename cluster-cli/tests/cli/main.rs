@@ -1,9 +1,11 @@
 //! The command line as its users have it: real processes, with and without a cluster.
 
 mod alone;
+mod bequest;
 mod cache;
 mod parent;
 mod running;
+mod systemd;
 mod trial;
 
 use std::process::{Command, Output};
