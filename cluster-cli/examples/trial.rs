@@ -106,7 +106,11 @@ async fn main() -> Result<(), ClusterError> {
             "Workers do not start while there is this file",
             None,
         )
-        .flag("panics-if", "The master panics while there is this file", None)
+        .flag(
+            "panics-if",
+            "The master panics while there is this file",
+            None,
+        )
         .flag("heard", "Where events are written down", None)
         .load()?;
     let running = Launch::new(options, Box::new(Idle))

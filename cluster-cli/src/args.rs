@@ -16,7 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use logs::{Logs, Named};
 pub(crate) use verbs::{
-    Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Upgrade,
+    Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
 };
 
 const AFTER: &str = "\
@@ -88,6 +88,7 @@ pub(crate) enum Verb {
     Emit(Emit),
     Cache(Cache),
     Logs(Logs),
+    Systemd(Systemd),
     Completions(Completions),
 }
 
@@ -131,7 +132,8 @@ fn check(cli: &Cli) -> Result<(), clap::Error> {
     let Common {
         name, runtime_dir, ..
     } = &cli.common;
-    if name.is_some() && runtime_dir.is_some() && !matches!(cli.verb, Verb::Run(_)) {
+    let begins = matches!(cli.verb, Verb::Run(_) | Verb::Systemd(_));
+    if name.is_some() && runtime_dir.is_some() && !begins {
         return conflict(
             "--name and --runtime-dir both say which cluster is meant: give one of them",
         );

@@ -12,6 +12,7 @@ pub(crate) mod run;
 mod scale;
 mod status;
 mod stop;
+pub(crate) mod systemd;
 mod upgrade;
 
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
             Verb::Logs(logs) => done(logs::logs(common, logs).await),
+            Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }
     })

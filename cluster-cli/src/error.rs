@@ -10,6 +10,7 @@ use cluster_core::operator::{FindError, OperatorError};
 use cluster_core::parent::ParentError;
 
 use crate::command::run::package::BuildError;
+use crate::command::systemd::UnitError;
 
 /// The exit codes, as `--help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) enum CliError {
     UpgradeFailed { cause: String },
     #[error("the new master has not finished the upgrade within {} s; the workers serve on, and the log says why", waited.as_secs())]
     NotBack { waited: Duration },
+    #[error(transparent)]
+    Unit(#[from] UnitError),
     #[error("it has not ended within {} ms; it goes on", waited.as_millis())]
     TooSlow { waited: Duration },
     #[error("the master's answer cannot be read")]

@@ -70,6 +70,7 @@ fn code_of(error: &CliError) -> Code {
         CliError::Logs { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
             Code::NoPermission
         }
+        CliError::Unit(_) => Code::Usage,
         CliError::NoLogs { .. }
         | CliError::Logs { .. }
         | CliError::Parent(_)
@@ -119,7 +120,9 @@ mod tests {
             source: ErrorKind::PermissionDenied.into(),
         };
         let late = CacheError::Deadline { waited_ms: 7 };
-        let cases: [(CliError, u8); 14] = [
+        let zero = command::systemd::UnitError::AnyPort;
+        let cases: [(CliError, u8); 15] = [
+            (zero.into(), 2),
             (none.into(), 3),
             (several.into(), 4),
             (hidden.into(), 5),

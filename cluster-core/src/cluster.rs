@@ -1,6 +1,5 @@
 //! The entry: finds the role of this process and plays it.
 
-use std::net::TcpListener;
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
@@ -203,10 +202,7 @@ impl Launch {
                     serves: self.serves,
                     own_sockets: self.own_sockets,
                     should_retire: self.should_retire,
-                    kept: kept.map(|(lock, monitor)| Kept {
-                        lock,
-                        monitor: monitor.map(TcpListener::from),
-                    }),
+                    kept: kept.map(|(lock, monitor)| Kept { lock, monitor }),
                 };
                 let started = master::start::start(plan, start_actors).await?;
                 let (cluster, addresses) = (started.cluster, started.addresses);

@@ -120,6 +120,10 @@ pub struct Heartbeat {
     pub worker: WorkerId,
     /// Its pid.
     pub pid: u32,
+    /// Its generation.
+    pub generation: Generation,
+    /// The build that it runs.
+    pub build: String,
     /// Its figures.
     pub beat: Beat,
 }

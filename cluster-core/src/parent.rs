@@ -2,18 +2,20 @@
 //!
 //! It does so little that nothing in it can go wrong; and when it is killed all the same, the master runs on without it.
 
+mod bequest;
 mod restarts;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use crate::sys::Exit;
 use crate::sys::process::{self, Process, Spawn};
 use crate::sys::signal::{Signal, Signals, signal_name};
+use crate::sys::{Exit, ListenFdsError};
+use bequest::Bequest;
 use restarts::{Restarts, Verdict};
 
 /// Why there is no master to watch over.
@@ -32,6 +34,9 @@ pub enum ParentError {
     /// Signals cannot be caught.
     #[error("signals cannot be caught")]
     Signals(#[source] io::Error),
+    /// The sockets of a service manager cannot be used.
+    #[error(transparent)]
+    ListenFds(#[from] ListenFdsError),
 }
 
 /// Runs a program as the master of a cluster, in a process group of its own, until it has ended for good; gives back the
@@ -43,9 +48,12 @@ pub enum ParentError {
 ///
 /// This process becomes the one to which orphaned descendants fall, and reaps them.
 ///
+/// Below a service manager it stays the main process, as `NotifyAccess=main` wants it: what the master says of itself is passed on in this process's name,
+/// and listening sockets are handed to each master in turn.
+///
 /// # Errors
 ///
-/// The program cannot be started the first time, or signals cannot be caught.
+/// The program cannot be started the first time, signals cannot be caught, or a service manager's sockets cannot be used.
 ///
 /// # Panics
 ///
@@ -60,10 +68,11 @@ pub async fn run(program: PathBuf, args: Vec<OsString>) -> Result<u8, ParentErro
     }
     let forwarded = [Signal::TERM, Signal::INT, Signal::HUP, Signal::CHILD];
     let mut signals = Signals::of(&forwarded).map_err(ParentError::Signals)?;
+    let bequest = Bequest::of_this_process()?;
     let mut restarts = Restarts::default();
     loop {
         let begun = Instant::now();
-        let exit = match start(&program, &args) {
+        let exit = match start(&program, &args, &bequest) {
             Ok(master) => {
                 info!(pid = master.pid(), program = %program.display(), "master started");
                 attend(&master, &mut signals, &mut restarts).await
@@ -96,10 +105,13 @@ pub async fn run(program: PathBuf, args: Vec<OsString>) -> Result<u8, ParentErro
     }
 }
 
-fn start(program: &std::path::Path, args: &[OsString]) -> io::Result<Process> {
+fn start(program: &Path, args: &[OsString], bequest: &Bequest) -> io::Result<Process> {
     process::spawn(Spawn {
         program: program.to_owned(),
         args: args.to_vec(),
+        env: bequest.variables(),
+        pid_variable: bequest.pid_variable(),
+        fds: bequest.descriptors(),
         new_group: true,
         ..Spawn::default()
     })

@@ -172,7 +172,7 @@ pub struct Beat {
     pub p99_us: u64,
     /// Memory of its own, in bytes: resident and not shared with other processes; 0 where that is not known.
     pub private_bytes: u64,
-    /// Memory that the allocator has handed out, in bytes; 0 where it does not say.
+    /// Memory that the allocator has handed out, in bytes; 0 where it does not say. It is glibc's, or jemalloc with the feature of that name.
     pub allocated_bytes: u64,
     /// Memory that the allocator holds and nobody uses, in bytes.
     pub retained_bytes: u64,
@@ -186,8 +186,15 @@ pub struct Beat {
     pub recent_requests: u64,
     /// The time that all answers since the start took together, in microseconds.
     pub busy_us: u64,
-    /// Bytes that wait to be sent to the master.
+    /// Bytes that wait to be sent: to the master, or in the master to all others.
     pub queued_bytes: u64,
+    /// Memory that the allocator has of the system, in bytes, whether it is used or not; 0 where it does not say.
+    pub resident_bytes: u64,
+    /// The process's share of resident memory, in bytes: what several processes share counts in parts (PSS). As last seen: it is looked at the more
+    /// seldom the larger the process is. 0 where that is not known.
+    pub pss_bytes: u64,
+    /// The time that answers since the last beat took together, in microseconds.
+    pub recent_busy_us: u64,
 }
 
 /// The workers that hear what is emitted to all, as the master last told.
@@ -452,7 +459,7 @@ mod tests {
             Report::Beat(beat),
             &[
                 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0,
-                0, 0, 0,
+                0, 0, 0, 0, 0, 0,
             ],
         );
         let roster = Roster {

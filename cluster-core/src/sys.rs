@@ -3,7 +3,10 @@
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
 pub(crate) mod fd_passing;
+mod heap;
 pub(crate) mod inherit;
+pub(crate) mod listen_fds;
+pub(crate) mod notify;
 pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod presence;
@@ -19,6 +22,8 @@ mod usage;
 #[cfg(test)]
 mod rerun;
 
+pub(crate) use heap::{ALLOCATOR, Heap, trim_memory};
+pub use listen_fds::ListenFdsError;
 pub use process::Exit;
 pub use runtime_dir::{
     Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,
@@ -26,4 +31,4 @@ pub use runtime_dir::{
 pub use socket::{Address, SocketError};
 pub use usage::Usage;
 pub use usage::memory_bound;
-pub(crate) use usage::{Heap, memory_limit, trim_memory};
+pub(crate) use usage::{memory_limit, peak_rss_bytes, proportional_bytes};

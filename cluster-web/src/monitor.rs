@@ -3,11 +3,11 @@
 mod pages;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use actix_web::App;
 use actix_web::web::Data;
-use cluster_core::{Cluster, Monitor, Options};
+use cluster_core::{Cluster, Monitor, Options, Socket};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
@@ -39,7 +39,7 @@ pub(crate) struct ClusterMonitor {
     ecv: Option<Ecv>,
     server: std::rc::Rc<std::cell::RefCell<Option<Server>>>,
     /// The listening socket once more, for the master that may come after this one in the same process.
-    socket: std::rc::Rc<std::cell::RefCell<Option<TcpListener>>>,
+    socket: std::rc::Rc<std::cell::RefCell<Option<Socket>>>,
 }
 
 impl ClusterMonitor {
@@ -68,7 +68,7 @@ impl Monitor for ClusterMonitor {
     fn serve(
         &mut self,
         cluster: &Cluster,
-        inherited: Option<TcpListener>,
+        given: Option<Socket>,
     ) -> LocalBoxFuture<'static, Result<Vec<String>, BoxError>> {
         let address = self.address(cluster.options());
         let extensions = self.extensions.clone();
@@ -77,19 +77,19 @@ impl Monitor for ClusterMonitor {
         let place = std::rc::Rc::clone(&self.server);
         let kept = std::rc::Rc::clone(&self.socket);
         async move {
-            let listener = match inherited {
-                Some(listener) => listener,
+            let socket = match given {
+                Some(socket) => socket,
                 None => bind(address)?,
             };
-            *kept.borrow_mut() = listener.try_clone().ok();
-            let (server, bound) = serve(listener, address, cluster, extensions, ecv).await?;
+            *kept.borrow_mut() = socket.try_clone().ok();
+            let (server, address) = serve(socket, cluster, extensions, ecv).await?;
             *place.borrow_mut() = Some(server);
-            Ok(vec![format!("http://{bound}")])
+            Ok(vec![address])
         }
         .boxed_local()
     }
 
-    fn hand_over(&self) -> Option<TcpListener> {
+    fn hand_over(&self) -> Option<Socket> {
         self.socket.borrow().as_ref()?.try_clone().ok()
     }
 
@@ -105,24 +105,31 @@ impl Monitor for ClusterMonitor {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, MonitorError> {
+fn bind(address: SocketAddr) -> Result<Socket, MonitorError> {
     TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map(Socket::Tcp)
         .map_err(|source| MonitorError::Bind { address, source })
 }
 
 /// The monitor shares the master's own thread: it is small, and what it shows is there.
 async fn serve(
-    listener: TcpListener,
-    address: SocketAddr,
+    socket: Socket,
     cluster: Cluster,
     extensions: Vec<MonitorExtension>,
     ecv: Option<Ecv>,
-) -> Result<(Server, SocketAddr), MonitorError> {
-    let bound = listener.local_addr().unwrap_or(address);
+) -> Result<(Server, String), MonitorError> {
+    let host = socket.address();
+    let (listener, bound, address) = match socket {
+        Socket::Tcp(listener) => {
+            let bound = listener.local_addr().ok();
+            (Listener::Tcp(listener), bound, format!("http://{host}"))
+        }
+        Socket::Unix(listener, _) => (Listener::Unix(listener), None, host.clone()),
+    };
     let site = Site {
-        host: bound.to_string(),
-        address: bound,
+        host,
+        address: bound.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         secure: false,
     };
     let data = Data::new(cluster);
@@ -138,6 +145,6 @@ async fn serve(
     };
     let meter = Meters::new().for_thread();
     let server = Server::build(&factory, &[site], HttpSettings::default(), meter).await?;
-    server.accept(vec![Listener::Tcp(listener)], None)?;
-    Ok((server, bound))
+    server.accept(vec![listener], None)?;
+    Ok((server, address))
 }

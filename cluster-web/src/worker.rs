@@ -82,9 +82,9 @@ impl HttpApplication {
                 Err(_) => Err(WarmUpFailure::Timeout(time.as_millis())),
             };
             warmed.map_err(|e| StartFailure::new(StartStep::WarmUp, e))?;
-            // What the warm-up did is not the users' traffic.
-            let _ = meters.take();
         }
+        // What the warm-up did is not the users' traffic.
+        let warmed = meters.take();
         Ok(Served {
             threads,
             sockets: means.sockets,
@@ -92,6 +92,7 @@ impl HttpApplication {
             tls: self.tls,
             meters,
             sampled: Instant::now(),
+            busy_us: micros(warmed.total),
         })
     }
 }
@@ -164,6 +165,10 @@ async fn private_listener(port: u16, time: Duration) -> Result<TcpListener, Warm
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 struct Served {
     threads: Threads,
     sockets: Vec<Socket>,
@@ -171,6 +176,8 @@ struct Served {
     tls: Option<Arc<ServerConfig>>,
     meters: Meters,
     sampled: Instant,
+    /// What all answers had taken by then, in microseconds.
+    busy_us: u64,
 }
 
 impl Served {
@@ -225,12 +232,15 @@ impl Serving for Served {
         beat.live_connections = self.slots.iter().map(Slot::live).sum();
         beat.connections = traffic.connections;
         beat.recent_requests = traffic.recent;
-        beat.busy_us = u64::try_from(traffic.total.as_micros()).unwrap_or(u64::MAX);
+        let busy_us = micros(traffic.total);
+        beat.recent_busy_us = busy_us.saturating_sub(self.busy_us);
+        self.busy_us = busy_us;
+        beat.busy_us = busy_us;
         beat.requests = traffic.requests;
         beat.errors = traffic.errors;
         beat.panics = traffic.panics;
-        beat.p50_us = u64::try_from(traffic.p50.as_micros()).unwrap_or(u64::MAX);
-        beat.p99_us = u64::try_from(traffic.p99.as_micros()).unwrap_or(u64::MAX);
+        beat.p50_us = micros(traffic.p50);
+        beat.p99_us = micros(traffic.p99);
         #[allow(clippy::cast_precision_loss)]
         if since_ms > 0 {
             beat.tps = traffic.recent as f64 * 1000.0 / since_ms as f64;

@@ -31,6 +31,12 @@ const PACKAGES: &[Package] = &[
         reason: "builds ring, which rustls stands on",
     },
     Package {
+        command: "make",
+        package: "make",
+        need: Need::Test,
+        reason: "builds jemalloc, for the feature of that name",
+    },
+    Package {
         command: "wrk",
         package: "wrk",
         need: Need::Bench,

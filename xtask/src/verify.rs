@@ -92,6 +92,17 @@ pub(crate) fn run(fast: bool, filter: &[String]) -> ExitCode {
         done.push(step("chaos", || {
             Ok(chaos::run(&ChaosArgs::of_every_run())?)
         }));
+        done.push(step("jemalloc", || {
+            cargo(&[
+                "test",
+                "--package",
+                "cluster-core",
+                "--features",
+                "jemalloc",
+                "--lib",
+                "heap",
+            ])
+        }));
     }
     // The tests come last, so that their results stand at the end of the log.
     done.push(step("test", || tests(filter, &mut totals)));

@@ -105,9 +105,15 @@ async fn who_does_not_come_back_keeps_nobody() {
     let successor = master.start(true).await;
     assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap(), 7);
     let after = loaded.get().unwrap() - begun;
-    assert!(after >= millis(500), "nobody had time to claim it: {after:?}");
+    assert!(
+        after >= millis(500),
+        "nobody had time to claim it: {after:?}"
+    );
     // It has been told that another serves, and does not care.
-    assert_eq!(cluster_core::endpoint::read_head::<u32>(&stuck.hear().await).unwrap(), 2);
+    assert_eq!(
+        cluster_core::endpoint::read_head::<u32>(&stuck.hear().await).unwrap(),
+        2
+    );
     assert!(manager.ended().await.success());
     assert_eq!(cache.meta().await.unwrap().pid, successor.pid());
 }

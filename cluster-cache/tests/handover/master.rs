@@ -60,7 +60,10 @@ pub(crate) struct Master {
 impl Master {
     /// A master of cache managers that keep what persists in a file, unless the options are changed.
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let home = tempfile::Builder::new().prefix("handover").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("handover")
+            .tempdir()
+            .unwrap();
         let mut options = Options::default();
         options.cache.persist_path = Some(home.path().join("cache.log"));
         change(&mut options);
@@ -135,7 +138,12 @@ impl Master {
     pub(crate) async fn start(&mut self, takes_over: bool) -> Manager {
         let manager = self.spawn(takes_over);
         let reported = self.reported().await;
-        assert_eq!(reported, (manager.pid(), Report::Listening), "{}", manager.log());
+        assert_eq!(
+            reported,
+            (manager.pid(), Report::Listening),
+            "{}",
+            manager.log()
+        );
         manager
     }
 
@@ -234,7 +242,12 @@ async fn hear(mut stream: UnixStream, reports: UnboundedSender<(u32, Report)>) -
     let pid = stream.peer_cred()?.pid().unwrap_or(0);
     assert_eq!(receive(&mut stream).await?.0, HELLO);
     let (protocol, you) = (1_u16, 2_u32);
-    send(&mut stream, WELCOME, &(protocol, "by hand", std::process::id(), you)).await?;
+    send(
+        &mut stream,
+        WELCOME,
+        &(protocol, "by hand", std::process::id(), you),
+    )
+    .await?;
     let nobody = Vec::<(u32, u32)>::new();
     send(&mut stream, ROSTER, &(&nobody, &nobody, true, false, false)).await?;
     loop {
@@ -304,7 +317,9 @@ impl ByHand {
 
     pub(crate) async fn tell<T: Serialize>(&mut self, op: &T) {
         let (number, space) = (1_u64, 1_u32);
-        send(&mut self.0, QUESTION, &(number, space, op)).await.unwrap();
+        send(&mut self.0, QUESTION, &(number, space, op))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn hear(&mut self) -> Vec<u8> {

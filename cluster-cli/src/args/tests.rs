@@ -60,6 +60,17 @@ fn what_is_run() {
 }
 
 #[test]
+fn what_systemd_is_to_start() {
+    let Verb::Systemd(systemd) = cli("systemd --name shop ./shop -- --port 80").verb else {
+        panic!("systemd")
+    };
+    assert_eq!(systemd.path.as_deref(), Some(Path::new("./shop")));
+    assert_eq!(systemd.args, ["--port", "80"]);
+    cli("systemd");
+    wrong("systemd ./shop --port 80");
+}
+
+#[test]
 fn what_a_verb_takes_is_not_taken_for_the_options_of_all() {
     let ids = |command: &clap::Command| -> Vec<_> {
         command
@@ -159,6 +170,7 @@ fn a_cluster_is_named_once() {
     wrong("--runtime-dir /b status b");
     cli("--name a status a");
     cli("--name a --runtime-dir /b run ./hello");
+    cli("--name a --runtime-dir /b systemd ./hello");
 }
 
 #[test]

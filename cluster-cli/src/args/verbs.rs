@@ -203,6 +203,30 @@ pub(crate) struct Emit {
     pub(crate) answer: Answer,
 }
 
+/// Print the units with which systemd runs an application as a cluster
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A service and the socket that belongs to it, each below the name of its file. systemd starts the application itself, as \
+it does what `cluster run` is for: it restarts a master that dies, is told when all workers serve, and watches that the \
+master is not stuck. With the socket unit enabled, connections wait while the cluster is restarted.
+
+PATH is the program, or /usr/local/bin/NAME without it; everything after `--` is given to it, and the units heed what of it \
+says where the application listens and how long a start or a stop may take. What a cluster.toml or variables say is not \
+known here.
+
+Examples:
+  cluster systemd ./target/release/hello -- --port 80 --workers 4
+  cluster systemd --name shop /opt/shop/bin/shop
+  cluster --json systemd /opt/shop/bin/shop | jq -r .service.text > /etc/systemd/system/shop.service")]
+pub(crate) struct Systemd {
+    /// The program; one without a slash is looked for in PATH
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+    /// What the application is given
+    #[arg(last = true, value_name = "FLAGS")]
+    pub(crate) args: Vec<OsString>,
+}
+
 /// Print what makes a shell complete this command
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -1,10 +1,12 @@
 //! The command line as its users have it: real processes, with and without a cluster.
 
 mod alone;
+mod bequest;
 mod cache;
 mod logs;
 mod parent;
 mod running;
+mod systemd;
 mod trial;
 mod upgrade;
 

@@ -1,5 +1,6 @@
 //! A small cluster for one test.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(crate) struct Trial {
     dir: TempDir,
     child: Child,
     log: Receiver<String>,
+    /// The lines that were received.
+    logged: RefCell<Vec<String>>,
 }
 
 /// The file of the example, which cargo builds beside the command.
@@ -41,7 +44,7 @@ fn program() -> PathBuf {
 impl Trial {
     /// A cluster of two workers that serve.
     pub(crate) fn start() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let mut command = Command::new(program());
             command.args(flags(dir)).arg("--cache.enable=false");
             command
@@ -50,7 +53,7 @@ impl Trial {
 
     /// Without a cache, from a copy of the program, which can be replaced.
     pub(crate) fn of_a_copy() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let copy = dir.join("program");
             place_program(&program(), &copy);
             let mut command = Command::new(copy);
@@ -61,7 +64,7 @@ impl Trial {
 
     /// The same with a cache.
     pub(crate) fn with_cache() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let mut command = Command::new(program());
             command.args(flags(dir));
             command
@@ -70,7 +73,7 @@ impl Trial {
 
     /// The same below `cluster run`.
     pub(crate) fn run() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let mut command = cluster();
             command.arg("run").arg(program()).arg("--").args(flags(dir));
             command.arg("--cache.enable=false");
@@ -80,7 +83,7 @@ impl Trial {
 
     /// The same from a copy of the program; workers have time to wait for a master.
     pub(crate) fn run_a_copy() -> Self {
-        Self::begin(|dir| {
+        Self::begin(Stdio::null(), |dir| {
             let copy = dir.join("program");
             place_program(&program(), &copy);
             let mut command = cluster();
@@ -90,9 +93,25 @@ impl Trial {
         })
     }
 
+    /// The same, where `cluster run` is started by these words before it, with this input, and as set.
+    pub(crate) fn run_by(
+        words: &[&str],
+        stdin: impl Into<Stdio>,
+        set: impl FnOnce(&mut Command),
+    ) -> Self {
+        Self::begin(stdin.into(), |dir| {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).arg(env!("CARGO_BIN_EXE_cluster"));
+            command.arg("run").arg(program()).arg("--").args(flags(dir));
+            command.arg("--cache.enable=false");
+            set(&mut command);
+            command
+        })
+    }
+
     /// The same with log files, in `log`.
     pub(crate) fn with_log_files() -> Self {
-        let trial = Self::spawn(|dir| {
+        let trial = Self::spawn(Stdio::null(), |dir| {
             let mut command = Command::new(program());
             command.args(flags(dir)).args(["--log", "files"]);
             command
@@ -101,18 +120,18 @@ impl Trial {
         trial
     }
 
-    fn begin(command: impl FnOnce(&Path) -> Command) -> Self {
-        let trial = Self::spawn(command);
+    fn begin(stdin: Stdio, command: impl FnOnce(&Path) -> Command) -> Self {
+        let trial = Self::spawn(stdin, command);
         trial.until_logged("all workers are ready");
         trial
     }
 
-    fn spawn(command: impl FnOnce(&Path) -> Command) -> Self {
+    fn spawn(stdin: Stdio, command: impl FnOnce(&Path) -> Command) -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let mut command = command(dir.path());
         command.env_remove("RUST_LOG").current_dir(dir.path());
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the cluster can be started");
@@ -124,21 +143,33 @@ impl Trial {
                 let _ = tell.send(line);
             }
         });
-        Self { dir, child, log }
+        Self {
+            dir,
+            child,
+            log,
+            logged: RefCell::default(),
+        }
     }
 
     /// Waits until the log has such a line; what came before it is passed over.
     pub(crate) fn until_logged(&self, text: &str) {
-        let mut seen = Vec::new();
+        let mut logged = self.logged.borrow_mut();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(line) if line.contains(text) => return,
-                Ok(line) => seen.push(line),
-                Err(e) => panic!("{e}: the log never said {text:?}: {}", seen.join("\n")),
+                Ok(line) => logged.push(line),
+                Err(e) => panic!("{e}: the log never said {text:?}: {}", logged.join("\n")),
+            }
+            if logged.last().is_some_and(|line| line.contains(text)) {
+                return;
             }
         }
+    }
+
+    /// Whether the log has had such a line by now.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.logged.borrow().iter().any(|line| line.contains(text))
     }
 
     /// A file of the test's.

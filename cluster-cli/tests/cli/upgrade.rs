@@ -80,11 +80,21 @@ fn a_master_that_panics_leaves_the_workers_serving_and_is_started_again() {
     fs::write(trial.file("panics"), "").expect("a file is written");
     let run = trial.cli(&["upgrade", "--wait", "--timeout", "4000"]);
     assert_eq!(run.code, Some(6), "{}", run.err);
-    assert!(run.err.ends_with("error: it has not ended within 4000 ms; it goes on\n"), "{}", run.err);
+    assert!(
+        run.err
+            .ends_with("error: it has not ended within 4000 ms; it goes on\n"),
+        "{}",
+        run.err
+    );
     fs::remove_file(trial.file("panics")).expect("it is there");
-    let state = trial.until("a master that has taken over", |state| state["serving"] == 2);
+    let state = trial.until("a master that has taken over", |state| {
+        state["serving"] == 2
+    });
     let generations = state["workers"].as_array().expect("a list");
-    assert!(generations.iter().all(|worker| worker["generation"] == 2), "{state:#}");
+    assert!(
+        generations.iter().all(|worker| worker["generation"] == 2),
+        "{state:#}"
+    );
     assert_eq!(state["upgrade"]["step"], "done", "{state:#}");
     trial.cli(&["stop"]).output();
     assert_eq!(trial.ended().code(), Some(0));

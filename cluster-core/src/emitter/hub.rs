@@ -95,6 +95,15 @@ impl Hub {
         }
     }
 
+    /// Bytes that wait to be sent on the links of this process.
+    pub(crate) fn waiting(&self) -> usize {
+        match &self.routes {
+            Routes::Alone => 0,
+            Routes::Member(uplink) => uplink.waiting(),
+            Routes::Master(links) => links.read().values().map(|link| link.waiting()).sum(),
+        }
+    }
+
     /// In the master: a process is linked.
     pub(crate) fn link(&self, process: ProcessId, outbox: Arc<Outbox>) {
         if let Routes::Master(links) = &self.routes {

@@ -1,22 +1,21 @@
 //! What the master has opened: gone with it at its end, and kept where it is exchanged for another build.
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::{error, info, warn};
 
 use super::record::RecordFile;
+use super::sockets::SocketFile;
 use super::start::{MasterError, Monitor};
 use crate::id::ProcessId;
 use crate::node::Cluster;
 use crate::sys::inherit::Handover;
 use crate::sys::{Lock, RuntimeDir, presence, process, socket};
-use crate::worker::application::Serving;
-use crate::worker::boot::BootRecord;
+use crate::worker::application::{Serving, Socket};
+use crate::worker::boot::{BootRecord, InheritedSocket};
 
 /// How long what is in the master may take to end.
 const LAST_STEPS: Duration = Duration::from_secs(5);
@@ -28,40 +27,10 @@ pub(super) struct Estate {
     pub(super) unix_sockets: Vec<SocketFile>,
     pub(super) monitor: Option<Box<dyn Monitor>>,
     /// The listening socket of the monitor before this one.
-    pub(super) monitor_socket: Option<TcpListener>,
+    pub(super) monitor_socket: Option<Socket>,
     pub(super) cache: Option<Box<dyn Serving>>,
     /// The cache manager's socket: where its process was killed, its file is left.
     pub(super) cache_socket: Option<PathBuf>,
-}
-
-/// The file of a socket that this master has bound.
-pub(super) struct SocketFile {
-    path: PathBuf,
-    inode: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    pub(super) fn bound(path: PathBuf) -> Self {
-        SocketFile {
-            inode: inode(&path),
-            path,
-        }
-    }
-
-    /// Removes it, unless another has bound the path since.
-    fn remove(self) {
-        if self.inode.is_none() || inode(&self.path) != self.inode {
-            return;
-        }
-        if let Err(e) = std::fs::remove_file(&self.path) {
-            warn!(path = %self.path.display(), error = %e, "a socket was not removed");
-        }
-    }
-}
-
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Estate {
@@ -135,12 +104,12 @@ impl Estate {
 }
 
 /// Executes the program on disk as the next master, with what it is to keep; gives back why it cannot.
-fn execute(cluster: &Cluster, lock: &Lock, monitor: Option<&TcpListener>) -> io::Error {
+fn execute(cluster: &Cluster, lock: &Lock, monitor: Option<&Socket>) -> io::Error {
     let mut fds = vec![lock.as_fd()];
-    fds.extend(monitor.map(AsFd::as_fd));
+    fds.extend(monitor.map(Socket::fd));
     let record = BootRecord {
         lock: Some(lock.as_fd().as_raw_fd()),
-        monitor: monitor.map(AsRawFd::as_raw_fd),
+        monitor: monitor.map(InheritedSocket::of),
         ..BootRecord::of_master(cluster.node.runtime_dir.clone(), cluster.options().clone())
     };
     let handover = serde_json::to_vec(&record)

@@ -139,6 +139,7 @@ impl Master {
             crash_loop,
             mark: self.mark,
             wanted: self.wanted.count,
+            rolling: self.wanted.roll.is_some(),
             master,
             cache_manager: self
                 .cache

@@ -150,16 +150,7 @@ impl Spawner {
             master: std::process::id(),
             runtime_dir: self.runtime_dir.clone(),
             options: self.options.clone(),
-            sockets: sockets
-                .iter()
-                .map(|socket| InheritedSocket {
-                    fd: socket.fd().as_raw_fd(),
-                    unix: match socket {
-                        Socket::Tcp(_) => None,
-                        Socket::Unix(_, path) => Some(path.clone()),
-                    },
-                })
-                .collect(),
+            sockets: sockets.iter().map(InheritedSocket::of).collect(),
             page: serves.then(|| self.page.fd().as_raw_fd()),
             slots: slots.to_vec(),
             takes_over,

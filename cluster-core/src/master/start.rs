@@ -1,7 +1,7 @@
 //! The master from its first moment until the cluster serves, and its end.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use tracing::{error, info, warn};
 
 use super::adopt::Gather;
 use super::commands::{Open, Operate, StartCache};
-use super::estate::{Estate, SocketFile};
+use super::estate::Estate;
 use super::links::Arrived;
 use super::pid_files::PidFiles;
 use super::record::RecordFile;
 use super::retirement::{Retirement, ShouldRetire};
-use super::sockets;
+use super::sockets::{self, Given, SocketFile};
 use super::spawn::Spawner;
 use super::upgrade::ExecFailed;
-use super::{End, Fate, Master};
+use super::{End, Fate, Master, notify, process_one};
 use crate::bridge::listener;
 use crate::emitter::hub::{Hub, Routes};
 use crate::health::heartbeat::Sampler;
@@ -31,7 +31,7 @@ use crate::options::Options;
 use crate::protocol::Operation;
 use crate::status::aggregator::{Offered, StatusAggregator};
 use crate::sys::signal::{Signal, Signals};
-use crate::sys::{RuntimeDir, RuntimeDirError, SocketError, socket};
+use crate::sys::{ListenFdsError, RuntimeDir, RuntimeDirError, SocketError, socket};
 use crate::worker::application::{Application, Means, Serving, Socket, StartFailure};
 
 /// Why the master does not run, or ended badly.
@@ -44,6 +44,9 @@ pub enum MasterError {
     /// An address cannot be bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// A listening socket that a service manager has given.
+    #[error(transparent)]
+    Given(#[from] ListenFdsError),
     /// A listening socket of the application's own making.
     #[error("the application's own listener cannot be made: {0}")]
     OwnListener(#[source] io::Error),
@@ -91,15 +94,15 @@ pub trait Monitor {
     /// The address that it will bind.
     fn address(&self, options: &Options) -> SocketAddr;
 
-    /// Serves on this listening socket, or else binds one; gives back its addresses.
+    /// Serves at a listening socket that was given to it or, where none was, at one that it binds; gives back its addresses.
     fn serve(
         &mut self,
         cluster: &Cluster,
-        inherited: Option<TcpListener>,
+        given: Option<Socket>,
     ) -> LocalBoxFuture<'static, Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>>;
 
     /// Its listening socket, for the master that comes after this one in the same process.
-    fn hand_over(&self) -> Option<TcpListener>;
+    fn hand_over(&self) -> Option<Socket>;
 
     /// Ends it.
     fn stop(&mut self) -> LocalBoxFuture<'static, ()>;
@@ -125,7 +128,7 @@ pub(crate) struct Plan {
 /// What a master keeps while it is exchanged for another build in place; all else is adopted.
 pub(crate) struct Kept {
     pub(crate) lock: OwnedFd,
-    pub(crate) monitor: Option<TcpListener>,
+    pub(crate) monitor: Option<Socket>,
 }
 
 /// The master once the cluster serves.
@@ -147,6 +150,11 @@ pub(crate) async fn start(
     let system = |what| move |source| MasterError::System { what, source };
     // Before there is anything that a signal could leave behind.
     let signals = Signals::new().map_err(system("signals cannot be caught"))?;
+    // What was given to this process before it was exchanged in place has been taken.
+    let given = match plan.kept {
+        None => Given::take(plan.monitor.as_ref().map(|m| m.address(&options)))?,
+        Some(_) => Given::default(),
+    };
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
     let (lock, monitor) = match plan.kept.take() {
         Some(kept) => (directory.keep_lock(kept.lock)?, kept.monitor),
@@ -177,7 +185,7 @@ pub(crate) async fn start(
         .monitor
         .as_deref()
         .filter(|_| estate.monitor_socket.is_none());
-    if let Err(e) = sockets::check_ports(&options, monitor, binds) {
+    if let Err(e) = sockets::check(&options, &given, monitor, binds) {
         estate.end().await;
         return Err(e);
     }
@@ -192,8 +200,10 @@ pub(crate) async fn start(
         }
     };
     actix_rt::spawn(obey(signals, cluster.clone()));
+    actix_rt::spawn(notify::keep_told(cluster.clone()));
+    actix_rt::spawn(process_one::reap_strangers());
     let adopts = !present.is_empty();
-    let rest = bring_up(plan, &cluster, &master, &mut estate, present).await;
+    let rest = bring_up(plan, given, &cluster, &master, &mut estate, present).await;
     match rest {
         Ok(addresses) => {
             let (tell, end) = oneshot::channel();
@@ -335,6 +345,7 @@ fn begin(
 /// Monitor, cache manager, sockets, workers: in the order that the documentation promises.
 async fn bring_up(
     plan: Plan,
+    mut given: Given,
     cluster: &Cluster,
     master: &Addr<Master>,
     estate: &mut Estate,
@@ -360,23 +371,28 @@ async fn bring_up(
         }
     }
     if let Some(monitor) = &mut estate.monitor {
-        let socket = estate.monitor_socket.take();
+        let socket = estate
+            .monitor_socket
+            .take()
+            .or_else(|| given.monitor.take());
         let served = monitor.serve(cluster, socket).await;
         let addresses = served.map_err(MasterError::Monitor)?;
         info!(addresses = addresses.join(" "), "the monitor serves");
     }
-    let mut sockets = Vec::new();
-    let mut have = |socket| {
-        if let Socket::Unix(_, path) = &socket {
-            estate.unix_sockets.push(SocketFile::bound(path.clone()));
+    let sockets = match (plan.serves, inherited.is_empty()) {
+        (true, true) => sockets::bind(options, given, plan.own_sockets, &mut estate.unix_sockets)?,
+        // Whoever was adopted serves these; what was given besides is the same, or nobody's.
+        (true, false) => {
+            estate
+                .unix_sockets
+                .extend(inherited.iter().filter_map(SocketFile::of));
+            inherited
         }
-        sockets.push(socket);
+        (false, _) => {
+            given.refuse();
+            Vec::new()
+        }
     };
-    match inherited.is_empty() {
-        false => inherited.into_iter().for_each(have),
-        true if plan.serves => sockets::bind(options, plan.own_sockets, &mut have)?,
-        true => {}
-    }
     let addresses: Vec<String> = sockets.iter().map(Socket::address).collect();
     if !addresses.is_empty() {
         info!(addresses = addresses.join(" "), "bound");
@@ -436,11 +452,13 @@ async fn start_cache_here(
 /// The master samples itself as often as others beat, for its own status.
 async fn beat(cluster: Cluster) {
     cluster.watch_thread();
-    let sampler = Sampler::new(cluster.node.pulses.clone());
+    let mut sampler = Sampler::new(cluster.node.pulses.clone());
     let mut beats = tokio::time::interval(cluster.options().heartbeat_interval);
     loop {
         beats.tick().await;
-        *cluster.node.beat.lock() = sampler.sample();
+        let mut beat = sampler.sample();
+        beat.queued_bytes = cluster.emitter().hub.waiting() as u64;
+        *cluster.node.beat.lock() = beat;
     }
 }
 

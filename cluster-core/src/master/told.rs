@@ -89,12 +89,15 @@ impl Master {
         let (pid, state) = (worker.pid, worker.view.state);
         // Whoever is paused or on its way out is left alone; the first beat, which says how it was born, comes before it serves.
         let looked_at = matches!(state, State::Forked | State::Warming | State::Active);
+        let (generation, build) = (worker.view.generation, worker.build.clone());
         if looked_at && !self.queue.contains(id) {
             self.judge(id, &beat);
         }
         let heartbeat = events::Heartbeat {
             worker: id,
             pid,
+            generation,
+            build,
             beat,
         };
         // Told to this process alone, which cannot fail.

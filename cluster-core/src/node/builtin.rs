@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Cluster;
 use crate::id::Role;
@@ -38,17 +38,23 @@ pub(crate) fn offer(cluster: &Cluster) {
     }
 }
 
-/// `gc`: what the process holds; setting it, to whatever value, gives free memory back to the system where that is allowed.
+/// `gc`: what the process holds of memory, and what of it nobody uses; setting it, to whatever value, gives that back to the system where it is
+/// allowed to.
 fn offer_memory(cluster: &Cluster, explicit: bool) {
-    let view = || async {
-        let usage = sys::Usage::sample().unwrap_or_default();
-        json!({ "rss_bytes": usage.rss_bytes, "limit_bytes": sys::memory_limit() })
+    let beat = Arc::clone(&cluster.node.beat);
+    let view = move || {
+        let pss_bytes = beat.lock().pss_bytes;
+        async move { memory(pss_bytes) }
     };
     if explicit {
         let trim = |_| async {
+            let before = sys::Usage::sample().unwrap_or_default().rss_bytes;
             let returned = sys::trim_memory();
+            let after = sys::Usage::sample().unwrap_or_default().rss_bytes;
             tracing::info!(
                 returned,
+                rss_before = before,
+                rss_after = after,
                 "free memory was given back to the system, as asked"
             );
             Ok(())
@@ -57,4 +63,20 @@ fn offer_memory(cluster: &Cluster, explicit: bool) {
     } else {
         cluster.status().register("gc", view);
     }
+}
+
+fn memory(pss_bytes: u64) -> Value {
+    let usage = sys::Usage::sample().unwrap_or_default();
+    let heap = sys::Heap::sample().unwrap_or_default();
+    json!({
+        "rss_bytes": usage.rss_bytes,
+        "peak_rss_bytes": sys::peak_rss_bytes().unwrap_or_default(),
+        "private_bytes": usage.private_bytes,
+        "pss_bytes": pss_bytes,
+        "limit_bytes": sys::memory_limit(),
+        "allocator": sys::ALLOCATOR,
+        "allocated_bytes": heap.allocated_bytes,
+        "resident_bytes": heap.resident_bytes,
+        "retained_bytes": heap.retained_bytes,
+    })
 }

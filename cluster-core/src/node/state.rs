@@ -136,6 +136,8 @@ pub struct ClusterState {
     pub mark: Mark,
     /// The number of workers wanted.
     pub wanted: u32,
+    /// Whether all workers are being replaced, by a rolling restart.
+    pub rolling: bool,
     /// The master.
     pub master: ProcessState,
     /// The cache manager, where there is one.
@@ -161,6 +163,7 @@ impl ClusterState {
             crash_loop: None,
             mark: Mark::Up,
             wanted: 0,
+            rolling: false,
             master: ProcessState {
                 pid: std::process::id(),
                 state: "active".to_owned(),
@@ -192,6 +195,7 @@ impl Serialize for ClusterState {
         out.serialize_field("mark", &self.mark)?;
         out.serialize_field("wanted", &self.wanted)?;
         out.serialize_field("serving", &self.serving())?;
+        out.serialize_field("rolling", &self.rolling)?;
         out.serialize_field("time", &unix_ms())?;
         out.serialize_field("master", &self.master)?;
         out.serialize_field("cache_manager", &self.cache_manager)?;

@@ -25,6 +25,11 @@ impl Options {
         Ok(())
     }
 
+    /// Whether somebody has set the key of this path, be it to its default.
+    pub(crate) fn is_set(&self, path: &'static str) -> bool {
+        self.place(path).origin != Origin::Default
+    }
+
     /// The key and where its present value comes from.
     fn place(&self, path: &'static str) -> Place {
         let current = key(path)

@@ -179,9 +179,9 @@ pub(super) static KEYS: &[Key] = &[
     key!(WATCH, "debug.web-port", Means("off"), Maybe { at: at!(debug.web_port), rule: PORT },
         "The port of the debug pages; 0 takes any free one"),
     key!(WATCH, "gc.monitor", Is("false"), One { at: at!(gc.monitor), rule: Switch },
-        "Watch the memory of every process and show it"),
+        "Watch the memory of every process, and show it as the status gc"),
     key!(WATCH, "gc.explicit", Is("false"), One { at: at!(gc.explicit), rule: Switch },
-        "Let an operator have free memory returned to the system"),
+        "Let an operator have free memory returned to the system, by setting the status gc"),
 
     key!(WATCH, "gc.idle-notification", Means("ignored"),
         Ignored { why: "Rust has no garbage collector that could be told of idle time" }, "Ignored"),

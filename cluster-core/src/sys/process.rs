@@ -4,6 +4,7 @@
 
 mod children;
 mod descriptors;
+mod environment;
 mod exec;
 mod exit;
 mod identity;

@@ -32,6 +32,18 @@ impl Socket {
         }
     }
 
+    /// The same socket once more.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(match self {
+            Socket::Tcp(listener) => Socket::Tcp(listener.try_clone()?),
+            Socket::Unix(listener, path) => Socket::Unix(listener.try_clone()?, path.clone()),
+        })
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Socket::Tcp(listener) => listener.as_fd(),

@@ -3,7 +3,7 @@
 //! JSON, since an old master starts a new build's workers during an upgrade: unknown fields are passed over.
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub(crate) struct BootRecord {
     pub(crate) lock: Option<RawFd>,
     /// And the monitor's listening socket.
     #[serde(default)]
-    pub(crate) monitor: Option<RawFd>,
+    pub(crate) monitor: Option<InheritedSocket>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +45,27 @@ pub(crate) struct InheritedSocket {
     pub(crate) fd: RawFd,
     /// The path of a Unix socket; none for TCP.
     pub(crate) unix: Option<PathBuf>,
+}
+
+impl InheritedSocket {
+    /// A socket as it is passed on.
+    pub(crate) fn of(socket: &Socket) -> Self {
+        InheritedSocket {
+            fd: socket.fd().as_raw_fd(),
+            unix: match socket {
+                Socket::Tcp(_) => None,
+                Socket::Unix(_, path) => Some(path.clone()),
+            },
+        }
+    }
+
+    fn take(&self) -> io::Result<Socket> {
+        let fd = inherit::take_fd(self.fd)?;
+        Ok(match &self.unix {
+            None => Socket::Tcp(fd.into()),
+            Some(path) => Socket::Unix(fd.into(), path.clone()),
+        })
+    }
 }
 
 impl BootRecord {
@@ -67,12 +88,16 @@ impl BootRecord {
     }
 
     /// What the master before this one, in the same process, has kept.
-    pub(crate) fn kept(&self) -> io::Result<Option<(OwnedFd, Option<OwnedFd>)>> {
+    pub(crate) fn kept(&self) -> io::Result<Option<(OwnedFd, Option<Socket>)>> {
         let Some(lock) = self.lock else {
             return Ok(None);
         };
         let lock = inherit::take_fd(lock)?;
-        let monitor = self.monitor.map(inherit::take_fd).transpose()?;
+        let monitor = self
+            .monitor
+            .as_ref()
+            .map(InheritedSocket::take)
+            .transpose()?;
         Ok(Some((lock, monitor)))
     }
     /// The record that this process was started with, if it was started by a master.
@@ -86,13 +111,7 @@ impl BootRecord {
 
     /// Takes the descriptors that the record names; what another master may want of them is kept.
     pub(crate) fn means(&self) -> io::Result<(Means, Keepsake)> {
-        let sockets = self.sockets.iter().map(|socket| {
-            let fd = inherit::take_fd(socket.fd)?;
-            Ok(match &socket.unix {
-                None => Socket::Tcp(fd.into()),
-                Some(path) => Socket::Unix(fd.into(), path.clone()),
-            })
-        });
+        let sockets = self.sockets.iter().map(InheritedSocket::take);
         let sockets = sockets.collect::<io::Result<Vec<_>>>()?;
         let page = self.page.map(inherit::take_fd).transpose()?;
         let kept = page.as_ref().map(OwnedFd::try_clone).transpose()?;

@@ -134,7 +134,7 @@ impl Run {
     fn beat(&mut self) {
         let mut beat = self.sampler.sample();
         self.serving.sample(&mut beat);
-        beat.queued_bytes = self.reporter.outbox.waiting() as u64;
+        beat.queued_bytes = self.cluster.emitter().hub.waiting() as u64;
         *self.cluster.node.beat.lock() = beat.clone();
         self.reporter.report(&Report::Beat(beat));
     }

@@ -184,7 +184,7 @@ pub(crate) async fn start(
         }
     };
     drop(starting);
-    let sampler = Sampler::new(cluster.node.pulses.clone());
+    let mut sampler = Sampler::new(cluster.node.pulses.clone());
     let listening = async {
         let mut serving = started?;
         reporter.report_stage(Report::Warmed);

@@ -11,6 +11,7 @@ use rustix::io::FdFlags;
 
 use super::descriptors;
 use crate::sys::inherit::BOOT_VARIABLE;
+use crate::sys::listen_fds::{LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 
 /// Runs another program in this process. Of its descriptors it gets those named, under the same numbers, and the first three.
 ///
@@ -31,11 +32,14 @@ pub(crate) fn exec(
         return io::ErrorKind::InvalidInput.into();
     }
     let failed = match mark(FdFlags::empty()) {
-        Ok(()) => Command::new(program)
-            .args(args)
-            .env_remove(BOOT_VARIABLE)
-            .envs(env)
-            .exec(),
+        Ok(()) => {
+            let mut command = Command::new(program);
+            // Sockets that a service manager gave were given once; whom to notify stays true, as the pid stays.
+            for name in [BOOT_VARIABLE, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES] {
+                command.env_remove(name);
+            }
+            command.args(args).envs(env).exec()
+        }
         Err(e) => e.into(),
     };
     // Closed on exec again, as every descriptor is that no child is meant to have.

@@ -11,8 +11,22 @@ use parking_lot::Mutex;
 use rustix::io::FdFlags;
 use rustix::process::Pid;
 
+use super::environment::Environment;
 use super::{Process, children, descriptors, open_pidfd};
 use crate::sys::inherit::BOOT_VARIABLE;
+use crate::sys::listen_fds::{LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
+use crate::sys::notify::{NOTIFY_SOCKET, WATCHDOG_PID, WATCHDOG_USEC};
+
+/// What is meant for this process alone, and no business of those that it starts: its boot record, and what a service manager has told it.
+const NOT_PASSED_ON: &[&str] = &[
+    BOOT_VARIABLE,
+    NOTIFY_SOCKET,
+    WATCHDOG_USEC,
+    WATCHDOG_PID,
+    LISTEN_FDS,
+    LISTEN_PID,
+    LISTEN_FDNAMES,
+];
 
 /// The highest signal number on the systems that we know; setting one that does not exist fails without harm.
 const LAST_SIGNAL: i32 = 64;
@@ -24,8 +38,10 @@ pub(crate) struct Spawn<'a> {
     pub(crate) program: PathBuf,
     /// Its arguments, without the program's own name.
     pub(crate) args: Vec<OsString>,
-    /// Variables added to this process's environment (of which the boot record's is never passed on).
+    /// Variables added to this process's environment, of which the boot record's and the service manager's are not passed on.
     pub(crate) env: Vec<(OsString, OsString)>,
+    /// A variable that is to hold the child's own pid.
+    pub(crate) pid_variable: Option<&'static str>,
     /// Descriptors (3 or above) that the child gets under the same numbers.
     pub(crate) fds: Vec<BorrowedFd<'a>>,
     /// Where its standard output and error go; inherited without it.
@@ -48,11 +64,17 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut command = Command::new(&what.program);
-    command
-        .args(&what.args)
-        .env_remove(BOOT_VARIABLE)
-        .envs(what.env)
-        .stdin(Stdio::null());
+    command.args(&what.args).stdin(Stdio::null());
+    let mut own = None;
+    match what.pid_variable {
+        None => {
+            for name in NOT_PASSED_ON {
+                command.env_remove(name);
+            }
+            command.envs(what.env);
+        }
+        Some(name) => own = Some(Environment::with_pid(name, NOT_PASSED_ON, &what.env)?),
+    }
     if let Some(output) = what.output {
         command.stdout(output.try_clone()?).stderr(output);
     }
@@ -62,9 +84,15 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
     if what.new_group {
         command.process_group(0);
     }
+    let prepare = move || {
+        if let Some(environment) = &mut own {
+            environment.enter();
+        }
+        prepare_child(&fds)
+    };
     // SAFETY: the closure runs in the child between fork and exec, where only async-signal-safe calls are allowed. It
     // makes system calls on memory that was allocated before the fork, and neither allocates nor locks.
-    unsafe { command.pre_exec(move || prepare_child(&fds)) };
+    unsafe { command.pre_exec(prepare) };
 
     // Held until the pid is on record: a reaper on another thread would take the child of a failed exec from under
     // `Command`, which panics, or a short-lived child from under its new owner.

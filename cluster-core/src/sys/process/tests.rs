@@ -209,6 +209,61 @@ async fn a_child_starts_with_signals_and_environment_in_order() {
     assert_eq!(rest, "/dev/null\nred\n");
 }
 
+/// In a process of its own, to which a service manager has said all that it can say.
+#[tokio::test]
+async fn what_was_said_to_this_process_is_not_said_to_a_child() {
+    let name = "what_was_said_to_this_process_is_not_said_to_a_child";
+    let said_to_us = [
+        "CLUSTER_BOOT",
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ];
+    if rerun::part().is_none() {
+        let mut command = rerun::command(module_path!(), name, "told");
+        command.envs(said_to_us.map(|name| (name, "1")));
+        assert!(command.env("KEPT", "a b").status().unwrap().success());
+        return;
+    }
+    let heard = |text: &str| -> Vec<String> {
+        let known = |line: &&str| said_to_us.iter().any(|name| line.starts_with(name));
+        text.lines().filter(known).map(str::to_owned).collect()
+    };
+    let (process, text) = said("env >$OUT", &[], |_| ());
+    assert_eq!(heard(&text), Vec::<String>::new());
+    assert!(text.contains("KEPT=a b\n"), "{text}");
+    assert_eq!(process.exited().await, Exit::Code(0));
+
+    let (process, text) = said("env >$OUT; echo pid $$ >>$OUT", &[], |spawned| {
+        spawned.pid_variable = Some("LISTEN_PID");
+        let added = [("LISTEN_FDS", "2"), ("KEPT", "c")];
+        spawned
+            .env
+            .extend(added.map(|(name, value)| (name.into(), value.into())));
+    });
+    let pid = process.pid();
+    let mut heard = heard(&text);
+    heard.sort();
+    assert_eq!(
+        heard,
+        ["LISTEN_FDS=2".to_owned(), format!("LISTEN_PID={pid}")]
+    );
+    assert!(text.ends_with(&format!("pid {pid}\n")), "{text}");
+    assert_eq!(text.matches("KEPT=").count(), 1);
+    assert!(text.contains("KEPT=c\n"), "{text}");
+    assert_eq!(process.exited().await, Exit::Code(0));
+
+    let missing = Spawn {
+        program: "no-such-program".into(),
+        pid_variable: Some("LISTEN_PID"),
+        ..Spawn::default()
+    };
+    assert_eq!(spawn(missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
 #[tokio::test]
 async fn a_child_leads_a_group_when_asked() {
     let group = |text: &str| text.split_whitespace().nth(4).unwrap().to_string();

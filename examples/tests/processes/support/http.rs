@@ -165,6 +165,15 @@ impl Connection {
         Self::open(address)?.send("GET", path, &[("connection", "close")])
     }
 
+    /// PUT of a JSON text, on a connection of its own.
+    pub(crate) fn put(address: &Address, path: &str, json: &str) -> Result<Answer, Failure> {
+        let headers = [
+            ("connection", "close"),
+            ("content-type", "application/json"),
+        ];
+        Self::open(address)?.exchange("PUT", path, &headers, json)
+    }
+
     /// GET on this connection.
     pub(crate) fn ask(&mut self, path: &str) -> Result<Answer, Failure> {
         self.send("GET", path, &[])
@@ -177,12 +186,24 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
+        self.exchange(method, path, headers, "")
+    }
+
+    fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, Failure> {
+        let length = body.len();
         let mut request =
-            format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n");
+            format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str("\r\n");
+        request.push_str(body);
         let wire = self.wire.get_mut();
         let sent = wire
             .write_all(request.as_bytes())

@@ -21,17 +21,37 @@ pub(crate) fn new_mark() -> String {
 /// The living processes that have this mark.
 pub(crate) fn marked(mark: &str) -> Vec<u32> {
     let wanted = format!("{VARIABLE}={mark}");
-    let has_mark = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == wanted.as_bytes())
-    };
-    let processes = fs::read_dir("/proc").expect("this is Linux");
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(has_mark)
+    let has_mark = |pid: &u32| variables(*pid).contains(&wanted);
+    all()
+        .filter(has_mark)
         .filter(|pid| is_running(*pid))
         .collect()
+}
+
+/// The variables that a process was started with, `NAME=VALUE` each.
+pub(crate) fn variables(pid: u32) -> Vec<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let entries = environment.split(|byte| *byte == 0);
+    entries
+        .map(|entry| String::from_utf8_lossy(entry).into_owned())
+        .collect()
+}
+
+/// The children of a process that nobody has reaped, each with its name.
+pub(crate) fn children(parent: u32) -> Vec<(u32, String)> {
+    let child = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, fields) = stat.rsplit_once(") ")?;
+        let (_, name) = name.split_once('(')?;
+        let of: u32 = fields.split(' ').nth(1)?.parse().ok()?;
+        (of == parent).then(|| (pid, name.to_owned()))
+    };
+    all().filter_map(child).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let processes = fs::read_dir("/proc").expect("this is Linux");
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 /// Whether a process is there and has not ended; a zombie has.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub(crate) struct Setup {
     env: Vec<(String, OsString)>,
     usual: bool,
     user: Option<u32>,
+    given: Vec<(OwnedFd, String)>,
+    pub(crate) wrapped: Vec<String>,
     pub(crate) home: TempDir,
     pub(crate) mark: String,
 }
@@ -66,6 +69,8 @@ impl Setup {
             env: Vec::new(),
             usual: true,
             user: None,
+            given: Vec::new(),
+            wrapped: Vec::new(),
             home: TempDir::new().expect("a directory"),
             mark: processes::new_mark(),
         }
@@ -115,6 +120,19 @@ impl Setup {
         self
     }
 
+    /// A descriptor that the program finds open, as a service manager gives it: the first as 3, the second as 4.
+    pub(crate) fn given(mut self, fd: impl Into<OwnedFd>, name: &str) -> Self {
+        assert!(self.given.len() < 2, "there is room for two");
+        self.given.push((fd.into(), name.to_owned()));
+        self
+    }
+
+    /// A command that starts the program, which is its last words.
+    pub(crate) fn under(mut self, command: &[&str]) -> Self {
+        self.wrapped = command.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// A path inside the directory of this cluster.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
@@ -134,7 +152,11 @@ impl Setup {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut words = self.wrapped.iter().map(OsString::from).collect::<Vec<_>>();
+        words.extend(self.hand_over().into_iter().map(OsString::from));
+        words.push(self.program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         if self.usual {
             for (flag, value) in USUAL.iter().filter(|(flag, _)| self.value(flag).is_none()) {
                 command.args([flag, value]);
@@ -165,10 +187,41 @@ impl Setup {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0);
+        let given = self
+            .given
+            .iter()
+            .map(|(fd, _)| fd.try_clone().expect("a descriptor"));
+        let mut given = given.map(Stdio::from);
+        if let Some(first) = given.next() {
+            command.stdin(first);
+        }
+        if let Some(second) = given.next() {
+            command.stdout(second);
+        }
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
         command
+    }
+
+    /// The words before the program that put descriptors in their places: a shell, which has them as its input and output, and keeps its pid when it
+    /// becomes the program. `GIVEN_TO` says for whom they are meant, where it is not the program.
+    fn hand_over(&self) -> Vec<String> {
+        let (count, names) = (
+            self.given.len(),
+            self.given.iter().map(|(_, name)| name.as_str()),
+        );
+        if count == 0 {
+            return Vec::new();
+        }
+        let second = if count > 1 { "4<&1" } else { "" };
+        let names = names.collect::<Vec<_>>().join(":");
+        let script = format!(
+            "exec 3<&0 {second} </dev/null >/dev/null
+            export LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=${{GIVEN_TO:-$$}}
+            exec \"$@\""
+        );
+        ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
     }
 
     /// Starts it, and waits until all workers serve.
