@@ -172,9 +172,7 @@ pub(crate) enum Told<'a> {
     },
     /// Another process serves now, at the same socket. What this one has not answered it has not done; what has changed up to this
     /// version it has told.
-    Moved {
-        as_of: u64,
-    },
+    Moved { as_of: u64 },
 }
 
 impl Told<'_> {

@@ -390,7 +390,9 @@ async fn keep(link: Weak<Link>) {
                     let path = strong.path.display();
                     match strong.state.borrow().moved {
                         Some(_) => info!(%path, "another process is the cache manager now"),
-                        None => info!(%path, reason = %closed, "the connection to the cache manager is gone"),
+                        None => {
+                            info!(%path, reason = %closed, "the connection to the cache manager is gone")
+                        }
                     }
                     strong.broke();
                 }

@@ -292,12 +292,16 @@ impl Handler<Freeze> for CacheManager {
         let Some(handing) = &mut self.handing else {
             return Ok(None);
         };
-        info!(rounds = handing.rounds, left, "clients wait for the rest of the cache to be handed over");
+        info!(
+            rounds = handing.rounds,
+            left, "clients wait for the rest of the cache to be handed over"
+        );
         self.intake.set_doors(Doors::Shut);
         handing.stage = Stage::Entries;
         handing.kept = self.kept.hand_over();
         let kept = handing.kept.as_ref();
-        kept.map(|kept| Ok(kept.file.try_clone()?.into())).transpose()
+        kept.map(|kept| Ok(kept.file.try_clone()?.into()))
+            .transpose()
     }
 }
 

@@ -76,7 +76,10 @@ mod tests {
         let mut out = Vec::new();
         cluster_core::__bench::encode(part, &mut out).unwrap();
         assert_eq!(out, bytes);
-        assert_eq!(&cluster_core::endpoint::read::<Part<'_>>(bytes).unwrap(), part);
+        assert_eq!(
+            &cluster_core::endpoint::read::<Part<'_>>(bytes).unwrap(),
+            part
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use rustix::process::Signal;
 
-use crate::master::{ByHand, Manager, Master, Report, TAKE_OVER, WAIT};
+use crate::by_hand::ByHand;
+use crate::master::{Manager, Master, Report, TAKE_OVER, WAIT};
 
 /// So many that a handover takes a while.
 const ENTRIES: u64 = 100_000;
@@ -61,7 +62,10 @@ async fn failed(master: &mut Master, successor: Manager) -> String {
 async fn a_successor_that_is_killed_on_the_way_is_forgotten() {
     let mut master = Master::new();
     let mut manager = master.start(false).await;
-    let cache = master.caches().cache("things", CacheOptions::default()).unwrap();
+    let cache = master
+        .caches()
+        .cache("things", CacheOptions::default())
+        .unwrap();
     fill(&cache).await;
     let begun = Instant::now();
     manager = master.hand_over(manager).await;
@@ -84,7 +88,11 @@ async fn a_successor_that_is_killed_on_the_way_is_forgotten() {
             continue;
         }
         drop(successor);
-        assert!(manager.says(SERVES_ON, broken_off + 1).await, "{}", manager.log());
+        assert!(
+            manager.says(SERVES_ON, broken_off + 1).await,
+            "{}",
+            manager.log()
+        );
         broken_off += 1;
         assert_eq!(cache.meta().await.unwrap().pid, manager.pid());
     }
@@ -101,7 +109,10 @@ async fn a_successor_that_is_killed_on_the_way_is_forgotten() {
 async fn a_successor_that_keeps_silent_is_left() {
     let mut master = Master::new();
     let mut manager = master.start(false).await;
-    let cache = master.caches().cache("things", CacheOptions::default()).unwrap();
+    let cache = master
+        .caches()
+        .cache("things", CacheOptions::default())
+        .unwrap();
     fill(&cache).await;
     let done = Rc::new(Cell::new(false));
     let going = actix_rt::spawn(go_on(cache.clone(), Rc::clone(&done)));
@@ -111,7 +122,10 @@ async fn a_successor_that_keeps_silent_is_left() {
     assert!(manager.says(SERVES_ON, 1).await);
     successor.signal(Signal::CONT);
     let cause = failed(&mut master, successor).await;
-    assert!(cause.starts_with("the present cache manager broke off"), "{cause}");
+    assert!(
+        cause.starts_with("the present cache manager broke off"),
+        "{cause}"
+    );
     done.set(true);
     assert!(going.await.unwrap() < WAIT);
     assert!(is_whole(&cache).await);
@@ -134,7 +148,10 @@ async fn where_the_present_one_dies_its_successor_says_so_and_the_next_begins_wi
     assert!(manager.says(HANDS_OVER, 1).await);
     drop(manager);
     let cause = failed(&mut master, successor).await;
-    assert!(cause.starts_with("the present cache manager broke off"), "{cause}");
+    assert!(
+        cause.starts_with("the present cache manager broke off"),
+        "{cause}"
+    );
     let _manager = master.start(false).await;
     for n in 0..1000 {
         assert_eq!(kept.get(&n.to_string()).await.unwrap(), Some(n));
@@ -146,7 +163,10 @@ async fn where_the_present_one_dies_its_successor_says_so_and_the_next_begins_wi
 async fn one_takes_over_at_a_time() {
     let mut master = Master::new();
     let mut manager = master.start(false).await;
-    let cache = master.caches().cache("things", CacheOptions::default()).unwrap();
+    let cache = master
+        .caches()
+        .cache("things", CacheOptions::default())
+        .unwrap();
     fill(&cache).await;
     // One that asks, and reads no further.
     let mut first = ByHand::connect(&master.socket(), true).await;
@@ -182,7 +202,10 @@ async fn where_there_is_nobody_to_take_over_from_it_says_so() {
     let successor = master.spawn(true);
     let cause = failed(&mut master, successor).await;
     let path = master.socket();
-    let expected = format!("the present cache manager, at {}, cannot be reached", path.display());
+    let expected = format!(
+        "the present cache manager, at {}, cannot be reached",
+        path.display()
+    );
     assert!(cause.starts_with(&expected), "{cause}");
 }
 
@@ -206,7 +229,10 @@ async fn a_cache_that_a_process_serves_beside_other_things_is_not_handed_over() 
 async fn what_persists_stays_in_its_file() {
     let mut master = Master::new();
     let manager = master.start(false).await;
-    let cache = master.caches().cache("things", CacheOptions::default()).unwrap();
+    let cache = master
+        .caches()
+        .cache("things", CacheOptions::default())
+        .unwrap();
     cache.set("a", &1).await.unwrap();
     let ours = master.home.path().join("cache.log");
     let theirs = master.home.path().join("other.log");

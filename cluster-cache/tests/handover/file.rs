@@ -12,7 +12,9 @@ async fn one_writes_where_the_other_has_let_go() {
         let mut master = Master::with(|options| options.cache.sync = sync);
         let mut manager = master.start(false).await;
         let caches = master.caches();
-        let cache = caches.cache("kept", CacheOptions::default().persist(true)).unwrap();
+        let cache = caches
+            .cache("kept", CacheOptions::default().persist(true))
+            .unwrap();
         let large = "x".repeat(100_000);
         let mut small = 0..;
         let mut write = async |times: usize| {
@@ -32,7 +34,10 @@ async fn one_writes_where_the_other_has_let_go() {
         drop(manager);
         let manager = master.start(false).await;
         for n in 510..610 {
-            let kept = cache.get::<i32>(&format!("small {}", n % 100)).await.unwrap();
+            let kept = cache
+                .get::<i32>(&format!("small {}", n % 100))
+                .await
+                .unwrap();
             assert_eq!(kept, Some(n), "{}", manager.log());
         }
         assert!(cache.get::<String>("large").await.unwrap().unwrap() == large);

@@ -12,7 +12,8 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::master::{ByHand, Master, PATIENCE};
+use crate::by_hand::ByHand;
+use crate::master::{Master, PATIENCE};
 use crate::millis;
 
 /// Callers of each thread.
@@ -105,9 +106,15 @@ async fn who_does_not_come_back_keeps_nobody() {
     let successor = master.start(true).await;
     assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap(), 7);
     let after = loaded.get().unwrap() - begun;
-    assert!(after >= millis(500), "nobody had time to claim it: {after:?}");
+    assert!(
+        after >= millis(500),
+        "nobody had time to claim it: {after:?}"
+    );
     // It has been told that another serves, and does not care.
-    assert_eq!(cluster_core::endpoint::read_head::<u32>(&stuck.hear().await).unwrap(), 2);
+    assert_eq!(
+        cluster_core::endpoint::read_head::<u32>(&stuck.hear().await).unwrap(),
+        2
+    );
     assert!(manager.ended().await.success());
     assert_eq!(cache.meta().await.unwrap().pid, successor.pid());
 }

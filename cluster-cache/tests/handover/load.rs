@@ -1,6 +1,6 @@
 //! Readers and writers go on while managers change: nobody is refused, and nothing is lost.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::thread;
@@ -125,7 +125,10 @@ async fn nobody_is_refused_and_nothing_is_lost() {
         assert!(meta.pid == manager.pid() && meta.pid != pid);
         // Also its figures are.
         stat = disk.stat().await.unwrap();
-        assert!(stat.hits > before.hits && stat.misses > before.misses, "{before:?} {stat:?}");
+        assert!(
+            stat.hits > before.hits && stat.misses > before.misses,
+            "{before:?} {stat:?}"
+        );
     }
     done.set(true);
     let (mut writes, mut entries) = (0, HashMap::<String, u64>::new());
@@ -139,11 +142,18 @@ async fn nobody_is_refused_and_nothing_is_lost() {
         }
     }
     let reads = reader.end();
-    println!("{writes} writes and {reads} reads beside {} handovers: none failed", handovers());
+    println!(
+        "{writes} writes and {reads} reads beside {} handovers: none failed",
+        handovers()
+    );
     let holds = async |manager: &Manager| {
         for (name, key, last) in &all {
             let cache = if name == "disk" { &disk } else { &memory };
-            assert_eq!(cache.get::<u64>(key).await.unwrap(), *last, "{key} of {name}");
+            assert_eq!(
+                cache.get::<u64>(key).await.unwrap(),
+                *last,
+                "{key} of {name}"
+            );
         }
         for n in 0..STILL {
             let still = memory.get::<u64>(&format!("still {n}")).await.unwrap();
@@ -158,10 +168,18 @@ async fn nobody_is_refused_and_nothing_is_lost() {
         assert!(later.persist);
         assert!(!disk.inspect("not kept").await.unwrap().unwrap().persist);
         let (memory, disk) = (memory.stat().await.unwrap(), disk.stat().await.unwrap());
-        assert_eq!(memory.entries, STILL + entries["memory"], "{}", manager.log());
+        assert_eq!(
+            memory.entries,
+            STILL + entries["memory"],
+            "{}",
+            manager.log()
+        );
         assert_eq!(disk.entries, 3 + entries["disk"]);
         let meta = empty.meta().await.unwrap();
-        assert_eq!((meta.namespaces, meta.bytes), (3, memory.bytes + disk.bytes));
+        assert_eq!(
+            (meta.namespaces, meta.bytes),
+            (3, memory.bytes + disk.bytes)
+        );
         let mut names = caches.namespaces().await.unwrap();
         names.sort();
         assert_eq!(names, ["disk", "empty", "memory"]);
@@ -195,15 +213,18 @@ async fn nobody_is_refused_and_nothing_is_lost() {
 async fn a_listing_goes_on() {
     let mut master = Master::new();
     let manager = master.start(false).await;
-    let cache = master.caches().cache("list", CacheOptions::default()).unwrap();
+    let cache = master
+        .caches()
+        .cache("list", CacheOptions::default())
+        .unwrap();
     for n in 0..5000 {
         cache.set(&format!("gone {n}"), &n).await.unwrap();
         cache.set(&format!("stays {n}"), &n).await.unwrap();
     }
-    let listed = RefCell::new(Vec::new());
+    let mut listed = Vec::new();
     let mut keys = std::pin::pin!(cache.keys());
-    while listed.borrow().len() < 2500 {
-        listed.borrow_mut().push(keys.try_next().await.unwrap().unwrap());
+    while listed.len() < 2500 {
+        listed.push(keys.try_next().await.unwrap().unwrap());
     }
     for n in 0..2500 {
         cache.del::<i32>(&format!("gone {}", n * 2)).await.unwrap();
@@ -211,9 +232,9 @@ async fn a_listing_goes_on() {
     }
     let manager = master.hand_over(manager).await;
     while let Some(key) = keys.try_next().await.unwrap() {
-        listed.borrow_mut().push(key);
+        listed.push(key);
     }
-    let mut stays: Vec<_> = listed.take();
+    let mut stays = listed;
     stays.retain(|key| key.starts_with("stays"));
     stays.sort();
     let all = stays.len();

@@ -15,7 +15,11 @@ use tokio::sync::oneshot;
 
 use crate::master::{Master, WAIT};
 
-const ENTRIES: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+const ENTRIES: u64 = if cfg!(debug_assertions) {
+    100_000
+} else {
+    1_000_000
+};
 const BYTES: usize = 100;
 /// How long the same is asked without a handover.
 const ALONE: Duration = Duration::from_secs(3);
@@ -95,7 +99,10 @@ async fn a_million_entries() {
     let log = manager.log();
     assert!(manager.ended().await.success(), "{log}");
     let (answers, longest) = asks.end();
-    let said = log.lines().find(|line| line.contains("is handed over")).unwrap();
+    let said = log
+        .lines()
+        .find(|line| line.contains("is handed over"))
+        .unwrap();
     println!("{said}");
     println!(
         "{ENTRIES} entries of {BYTES} bytes in {took:?}, beside {answers} answers: {longest:?} between two of them at most, {alone:?} without a \
@@ -106,9 +113,8 @@ async fn a_million_entries() {
     assert_eq!(cache.stat().await.unwrap().entries, ENTRIES);
     assert_eq!(cache.meta().await.unwrap().pid, successor.pid());
     assert!(peak - before < MEMORY, "{before} {peak}");
-    let most = std::env::var("HANDOVER_PAUSE_MS").map_or(WAIT, |text| {
-        Duration::from_millis(text.parse().unwrap())
-    });
+    let most = std::env::var("HANDOVER_PAUSE_MS")
+        .map_or(WAIT, |text| Duration::from_millis(text.parse().unwrap()));
     assert!(longest <= most, "{longest:?}");
 }
 
@@ -142,12 +148,17 @@ async fn under_writers_without_a_pause() {
     let log = manager.log();
     assert!(manager.ended().await.success(), "{log}");
     done.store(true, Ordering::Relaxed);
-    let writes: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+    let writes: u64 = writers
+        .into_iter()
+        .map(|writer| writer.join().unwrap())
+        .sum();
     let (_, longest) = asks.end();
     for line in log.lines().filter(|line| line.contains("handed over")) {
         println!("{line}");
     }
-    println!("{ENTRIES} entries in {took:?}, beside {writes} writes: {longest:?} between two answers at most");
+    println!(
+        "{ENTRIES} entries in {took:?}, beside {writes} writes: {longest:?} between two answers at most"
+    );
     assert_eq!(cache.stat().await.unwrap().entries, ENTRIES);
     assert_eq!(cache.meta().await.unwrap().pid, successor.pid());
 }

@@ -117,7 +117,11 @@ async fn who_comes_back_late_has_missed_what_has_changed() {
                 let missed = next(&mut of_changes).await;
                 // What is told from then on is told on the new connection.
                 watches.send(()).unwrap();
-                (missed, next(&mut of_changes).await, next(&mut of_quiet).await)
+                (
+                    missed,
+                    next(&mut of_changes).await,
+                    next(&mut of_quiet).await,
+                )
             })
         }
     });

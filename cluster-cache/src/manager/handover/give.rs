@@ -142,10 +142,7 @@ async fn write(transfer: &mut Transfer, messages: &Messages) -> Result<(), GiveE
 }
 
 /// The number of the successor's next question, which has to be this one.
-async fn asked(
-    transfer: &mut Transfer,
-    is_it: impl Fn(&Op<'_>) -> bool,
-) -> Result<u64, GiveError> {
+async fn asked(transfer: &mut Transfer, is_it: impl Fn(&Op<'_>) -> bool) -> Result<u64, GiveError> {
     let hear = |bytes: &[u8]| {
         let ask = endpoint::read::<Ask<'_>>(bytes)?;
         Ok(is_it(&ask.op).then_some(ask.number))

@@ -55,7 +55,9 @@ pub(crate) enum TakeOverError {
         all_bytes: u64,
     },
     #[error(
-        "the present cache manager keeps what is to persist in {}, and this one is to keep it in {}: that takes a restart", place(theirs), place(ours)
+        "the present cache manager keeps what is to persist in {}, and this one is to keep it in {}: that takes a restart",
+        place(theirs),
+        place(ours)
     )]
     OtherStore {
         theirs: Option<PathBuf>,
@@ -104,7 +106,10 @@ pub(crate) async fn take_over(
         path: path.to_owned(),
         source,
     })?;
-    info!(pid = transfer.pid(), "taking over from the cache manager that serves");
+    info!(
+        pid = transfer.pid(),
+        "taking over from the cache manager that serves"
+    );
     ask(&mut transfer, Op::HandOver).await?;
     let mut coming = Coming::default();
     let end = loop {
@@ -138,7 +143,11 @@ pub(crate) async fn take_over(
     let socket = ServiceSocket::inherit(listener, path)?;
     info!(
         pid = transfer.pid(),
-        entries = coming.spaces.iter().map(|(_, s)| s.table.len()).sum::<usize>(),
+        entries = coming
+            .spaces
+            .iter()
+            .map(|(_, s)| s.table.len())
+            .sum::<usize>(),
         "taken over from the cache manager that served"
     );
     let beginnings = Beginnings {
