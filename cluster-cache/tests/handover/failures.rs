@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use rustix::process::Signal;
 
-use crate::master::{ByHand, Manager, Master, Report, TAKE_OVER, WAIT};
+use crate::by_hand::ByHand;
+use crate::master::{Manager, Master, Report, TAKE_OVER, WAIT};
 
 /// So many that a handover takes a while.
 const ENTRIES: u64 = 100_000;

@@ -12,7 +12,8 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::master::{ByHand, Master, PATIENCE};
+use crate::by_hand::ByHand;
+use crate::master::{Master, PATIENCE};
 use crate::millis;
 
 /// Callers of each thread.

@@ -1,6 +1,6 @@
 //! Readers and writers go on while managers change: nobody is refused, and nothing is lost.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::thread;
@@ -221,12 +221,10 @@ async fn a_listing_goes_on() {
         cache.set(&format!("gone {n}"), &n).await.unwrap();
         cache.set(&format!("stays {n}"), &n).await.unwrap();
     }
-    let listed = RefCell::new(Vec::new());
+    let mut listed = Vec::new();
     let mut keys = std::pin::pin!(cache.keys());
-    while listed.borrow().len() < 2500 {
-        listed
-            .borrow_mut()
-            .push(keys.try_next().await.unwrap().unwrap());
+    while listed.len() < 2500 {
+        listed.push(keys.try_next().await.unwrap().unwrap());
     }
     for n in 0..2500 {
         cache.del::<i32>(&format!("gone {}", n * 2)).await.unwrap();
@@ -234,9 +232,9 @@ async fn a_listing_goes_on() {
     }
     let manager = master.hand_over(manager).await;
     while let Some(key) = keys.try_next().await.unwrap() {
-        listed.borrow_mut().push(key);
+        listed.push(key);
     }
-    let mut stays: Vec<_> = listed.take();
+    let mut stays = listed;
     stays.retain(|key| key.starts_with("stays"));
     stays.sort();
     let all = stays.len();

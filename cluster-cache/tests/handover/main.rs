@@ -4,6 +4,7 @@
 //! `HANDOVERS=20 cargo test -p cluster-cache --test handover` hands over more often than the usual.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod by_hand;
 mod failures;
 mod file;
 mod leases;

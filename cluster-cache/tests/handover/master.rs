@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -230,12 +230,12 @@ async fn listen(listener: UnixListener, reports: UnboundedSender<(u32, Report)>)
     }
 }
 
-const HELLO: u16 = 1;
-const WELCOME: u16 = 2;
+pub(crate) const HELLO: u16 = 1;
+pub(crate) const WELCOME: u16 = 2;
 const REPORT: u16 = 5;
 const ROSTER: u16 = 9;
 /// What is asked of a cache manager, and what it says.
-const QUESTION: u16 = 64;
+pub(crate) const QUESTION: u16 = 64;
 
 /// Lets a process in, and hears it until it is gone.
 async fn hear(mut stream: UnixStream, reports: UnboundedSender<(u32, Report)>) -> io::Result<()> {
@@ -270,7 +270,11 @@ async fn hear(mut stream: UnixStream, reports: UnboundedSender<(u32, Report)>) -
 /// Bytes of a frame's header.
 const HEAD: usize = 8;
 
-async fn send<T: Serialize>(stream: &mut UnixStream, kind: u16, message: &T) -> io::Result<()> {
+pub(crate) async fn send<T: Serialize>(
+    stream: &mut UnixStream,
+    kind: u16,
+    message: &T,
+) -> io::Result<()> {
     // The flag of the handshake's lane.
     let flags = if kind < QUESTION { 2 } else { 0 };
     let mut body = Vec::new();
@@ -284,45 +288,11 @@ async fn send<T: Serialize>(stream: &mut UnixStream, kind: u16, message: &T) -> 
 }
 
 /// The next frame: its kind, and what is in it.
-async fn receive(stream: &mut UnixStream) -> io::Result<(u16, Vec<u8>)> {
+pub(crate) async fn receive(stream: &mut UnixStream) -> io::Result<(u16, Vec<u8>)> {
     let mut head = [0; HEAD];
     stream.read_exact(&mut head).await?;
     let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
     let mut body = vec![0; length as usize];
     stream.read_exact(&mut body).await?;
     Ok((u16::from_le_bytes([head[4], head[5]]), body))
-}
-
-/// A client of a cache manager by hand.
-pub(crate) struct ByHand(UnixStream);
-
-impl ByHand {
-    /// Introduces itself as a client, or as the successor.
-    pub(crate) async fn connect(socket: &Path, as_successor: bool) -> Self {
-        let mut stream = UnixStream::connect(socket).await.unwrap();
-        let protocol = 1_u16;
-        let role: u32 = if as_successor { 2 } else { 3 };
-        let pid = std::process::id();
-        let hello = (protocol, "by hand", role, None::<u16>, 0_u64, pid);
-        send(&mut stream, HELLO, &hello).await.unwrap();
-        assert_eq!(receive(&mut stream).await.unwrap().0, WELCOME);
-        ByHand(stream)
-    }
-
-    /// Asks something, of the namespace that it calls 1, and waits for what is said then.
-    pub(crate) async fn ask<T: Serialize>(&mut self, op: &T) -> Vec<u8> {
-        self.tell(op).await;
-        self.hear().await
-    }
-
-    pub(crate) async fn tell<T: Serialize>(&mut self, op: &T) {
-        let (number, space) = (1_u64, 1_u32);
-        send(&mut self.0, QUESTION, &(number, space, op))
-            .await
-            .unwrap();
-    }
-
-    pub(crate) async fn hear(&mut self) -> Vec<u8> {
-        receive(&mut self.0).await.unwrap().1
-    }
 }

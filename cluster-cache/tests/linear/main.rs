@@ -11,6 +11,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod history;
+// Here managers do no more than hand over.
+#[allow(dead_code)]
 #[path = "../handover/master.rs"]
 mod master;
 mod process;
