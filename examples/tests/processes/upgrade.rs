@@ -56,10 +56,7 @@ fn upgrades() -> u8 {
 
 #[test]
 fn upgrades_under_load_lose_no_request() {
-    let setup = Setup::hello()
-        .copied()
-        .flag("--workers", 2)
-        .switch("--cache.enable=false");
+    let setup = Setup::hello().copied().flag("--workers", 2);
     let program = setup.path("program");
     let cluster = setup.start();
     let watch = ServingWatch::of(cluster.monitor());

@@ -1,0 +1,58 @@
+//! The figures of a heartbeat.
+
+use serde::{Deserialize, Serialize};
+
+/// How a process does: the figures of one heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Beat {
+    /// Time since the process began, in milliseconds.
+    pub uptime_ms: u64,
+    /// Resident memory, in bytes.
+    pub rss_bytes: u64,
+    /// CPU time used so far, in milliseconds.
+    pub cpu_ms: u64,
+    /// Open file descriptors.
+    pub open_fds: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Connections open now.
+    pub live_connections: u32,
+    /// Requests answered since the start.
+    pub requests: u64,
+    /// Requests answered with a 5xx status since the start, panics among them.
+    pub errors: u64,
+    /// Requests whose handler panicked since the start.
+    pub panics: u64,
+    /// Requests per second since the last beat.
+    pub tps: f64,
+    /// Median time of a request since the last beat, in microseconds; 0 without requests.
+    pub p50_us: u64,
+    /// 99th percentile likewise.
+    pub p99_us: u64,
+    /// Memory of its own, in bytes: resident and not shared with other processes; 0 where that is not known.
+    pub private_bytes: u64,
+    /// Memory that the allocator has handed out, in bytes; 0 where it does not say. It is glibc's, or jemalloc with the feature of that name.
+    pub allocated_bytes: u64,
+    /// Memory that the allocator holds and nobody uses, in bytes.
+    pub retained_bytes: u64,
+    /// By how much the latest timer of any event loop was late since the last beat, in microseconds.
+    pub lag_us: u64,
+    /// How long ago each event loop last ran, in milliseconds: that of the main thread first.
+    pub loops_silent_ms: Vec<u32>,
+    /// Connections accepted since the start.
+    pub connections: u64,
+    /// Requests answered since the last beat.
+    pub recent_requests: u64,
+    /// The time that all answers since the start took together, in microseconds.
+    pub busy_us: u64,
+    /// Bytes that wait to be sent: to the master, or in the master to all others.
+    pub queued_bytes: u64,
+    /// Memory that the allocator has of the system, in bytes, whether it is used or not; 0 where it does not say.
+    pub resident_bytes: u64,
+    /// The process's share of resident memory, in bytes: what several processes share counts in parts (PSS). As last seen: it is looked at the more
+    /// seldom the larger the process is. 0 where that is not known.
+    pub pss_bytes: u64,
+    /// The time that answers since the last beat took together, in microseconds.
+    pub recent_busy_us: u64,
+}
