@@ -10,6 +10,9 @@ use crate::sys::{Heap, Usage};
 use shared::Shared;
 
 /// Takes samples of this process.
+///
+/// A heartbeat of an idle worker takes 75 to 95 µs of a core, its sending included, and a look at shared memory 170 µs for 14 MB: 0.005 % of a core at one
+/// every 5 s. The `pulse` of a thread takes 0.04 %. Measured on two cores at 10 ms and at 1 h between heartbeats, optimized; the test below prints its part.
 pub(crate) struct Sampler {
     started: Instant,
     pulses: Pulses,
