@@ -58,7 +58,8 @@ pub struct Options {
     pub name: String,
     /// Where the application listens, 1 to 16 of them. Default: `0.0.0.0`, every IPv4 address of the machine.
     pub hosts: Vec<Host>,
-    /// The application's port, on each address among `hosts`; 0 takes any free one. Default: 8080.
+    /// The application's port, on each address among `hosts`; 0 takes any free one. Default: 8080. Where a service manager gives listening sockets
+    /// (`LISTEN_FDS`), one stands in for the address that it is at; and for all of them where this is 0 or nobody has set it.
     pub port: u16,
     /// The monitor's port; 0 takes any free one. Default: 8081.
     pub mon_port: u16,

@@ -10,6 +10,10 @@ use crate::sys::{Heap, Usage};
 use shared::Shared;
 
 /// Takes samples of this process.
+///
+/// A heartbeat of an idle worker takes 75 to 95 µs of a core, its sending included, and a look at shared memory some 200 µs for 15 MB: 0.006 % of a core
+/// at one every 5 s, in an optimized build. The `pulse` of a thread takes a quarter of what an idle worker takes in all, some 0.04 %.
+/// The test below prints its part.
 pub(crate) struct Sampler {
     started: Instant,
     pulses: Pulses,
