@@ -3,36 +3,28 @@
 //! An act that finds nobody is passed over. So is one that would ask the impossible: a master is killed only where a worker serves that
 //! can hand its successor the sockets, and no worker is killed while there is no master, as with the last one the sockets would be gone.
 
+mod signals;
 mod stopped;
+mod verbs;
 
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use self::stopped::Stopped;
-use super::acts::{Act, Build, Cut, Planned, Who};
+use self::verbs::{ANSWER, LONG};
+use super::acts::{Act, Cut, Planned, Who};
 use super::builds::Builds;
 use super::census::{Census, Sample};
 use super::clock::now;
-use super::cluster::{Operator, WORKERS, sockets};
+use super::cluster::{Operator, sockets};
 use super::disk::Disk;
-use super::journal::{Hit, Journal, Killed};
+use super::journal::{Hit, Journal};
 use super::link;
 use super::load::{self, Load};
-use crate::processes::signal;
 
 /// Between two looks at what is due.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long the command line may wait for an answer of the master, in milliseconds, and for the end of a restart or an upgrade.
-const ANSWER: &str = "3000";
-const LONG: &str = "40000";
-/// How long something is tried that has to succeed.
-const INSISTENCE: Duration = Duration::from_secs(60);
-/// Between two attempts.
-const AGAIN: Duration = Duration::from_millis(200);
-
 /// What the acts are carried out with.
 pub(crate) struct Hands<'a> {
     pub(crate) operator: Operator,
@@ -51,7 +43,7 @@ pub(crate) struct Hands<'a> {
     pub(crate) full_until: Mutex<Option<Instant>>,
 }
 
-impl<'a> Hands<'a> {
+impl Hands<'_> {
     /// Carries out all acts and waits until those are over that last; ends early once it is told not to go on. What takes long goes on in
     /// threads of its own.
     pub(crate) fn perform<'scope>(
@@ -81,18 +73,6 @@ impl<'a> Hands<'a> {
             *full_until = None;
             self.empty();
         }
-    }
-
-    /// Takes back all that stands, and asks for as many workers as there were in the beginning: the last act.
-    pub(crate) fn settle(&self, goes_on: impl Fn() -> bool) {
-        if lock(&self.full_until).take().is_some() {
-            self.empty();
-        }
-        let workers = WORKERS.to_string();
-        self.insist(&["resume", "--timeout", ANSWER], &goes_on);
-        self.insist(&["scale", &workers, "--timeout", ANSWER], &goes_on);
-        self.journal
-            .say(&format!("the last act: resume all, scale to {workers}"));
     }
 
     fn act<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, act: Act) {
@@ -158,88 +138,6 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// Whether the cluster can do without its master for a while.
-    fn can_lose_master(&self, sample: &Sample) -> bool {
-        let stopped = lock(&self.stopped);
-        let mut serving = sample.active().filter(|worker| worker.linked);
-        serving.any(|worker| !stopped.iter().any(|stopped| stopped.pid == worker.pid))
-    }
-
-    fn kill(&self, act: Act, who: Who) {
-        let Some((sample, pid, name)) = self.find(act, who) else {
-            return;
-        };
-        if who == Who::Master && !self.can_lose_master(&sample) {
-            return self
-                .journal
-                .passed_over(&format!("{act}: no worker serves"));
-        }
-        let at = now();
-        // Stopped first, so that it is known exactly what it had accepted.
-        if !stopped::freeze(pid) {
-            return self
-                .journal
-                .passed_over(&format!("{act}: {name} has ended"));
-        }
-        let connections = stopped::accepted(pid, self.port);
-        let count = connections.len();
-        let killed = Killed {
-            pid,
-            at: now(),
-            connections,
-        };
-        self.journal.killed(killed);
-        if who == Who::CacheManager {
-            self.journal.note(at, now(), Hit::Cache);
-        }
-        signal(pid, Signal::KILL);
-        self.journal
-            .done(&format!("SIGKILL to {name}, with {count} connections"));
-    }
-
-    fn stop(&self, act: Act, who: Who, time: Duration) {
-        let Some((sample, pid, name)) = self.find(act, who) else {
-            return;
-        };
-        let passed_over = |why: &str| self.journal.passed_over(&format!("{act}: {why}"));
-        if who == Who::Master && !self.can_lose_master(&sample) {
-            return passed_over("no worker serves");
-        }
-        if lock(&self.stopped).iter().any(|stopped| stopped.pid == pid) {
-            return passed_over("it is stopped already");
-        }
-        let Some(stopped) = Stopped::new(pid, name.clone(), time, self.port) else {
-            return passed_over("it has ended");
-        };
-        lock(&self.stopped).push(stopped);
-        let (from, ms) = (now(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let hit = match who {
-            Who::CacheManager => Hit::Cache,
-            Who::Master | Who::Worker(_) => Hit::Process(pid),
-        };
-        self.journal.note(from, from + ms, hit);
-        self.journal
-            .done(&format!("SIGSTOP to {name}, for {ms} ms"));
-    }
-
-    fn term(&self, act: Act, who: Who) {
-        let Some((sample, pid, name)) = self.find(act, who) else {
-            return;
-        };
-        // A second word to go means at once, and costs the requests that are under way.
-        let mut workers = sample.workers.iter();
-        if workers.any(|worker| worker.pid == pid && worker.state == "retiring") {
-            return self
-                .journal
-                .passed_over(&format!("{act}: {name} is on its way"));
-        }
-        if who == Who::CacheManager {
-            self.journal.note(now(), now(), Hit::Cache);
-        }
-        signal(pid, Signal::TERM);
-        self.journal.done(&format!("SIGTERM to {name}"));
-    }
-
     fn cut(&self, act: Act, cut: Cut) {
         let (Cut::Master(who) | Cut::Cache(who)) = cut;
         let Some((sample, client, name)) = self.find(act, who) else {
@@ -290,35 +188,6 @@ impl<'a> Hands<'a> {
         }
     }
 
-    fn pause<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        act: Act,
-        worker: Option<usize>,
-        time: Duration,
-    ) {
-        let whom = match worker {
-            None => None,
-            Some(place) => {
-                let Some((sample, pid, _)) = self.find(act, Who::Worker(place)) else {
-                    return;
-                };
-                let mut workers = sample.workers.iter();
-                workers
-                    .find(|worker| worker.pid == pid)
-                    .map(|worker| worker.id.to_string())
-            }
-        };
-        self.journal.done(&act.to_string());
-        scope.spawn(move || {
-            let mut verb = vec!["pause"];
-            verb.extend(whom.as_deref());
-            self.verb(&[&verb[..], &["--timeout", ANSWER]].concat());
-            thread::sleep(time);
-            self.insist(&["resume", "--timeout", ANSWER], || !self.load.is_over());
-        });
-    }
-
     fn block(&self, ms: u64) {
         let from = now();
         match load::block(self.load, ms) {
@@ -328,72 +197,6 @@ impl<'a> Hands<'a> {
                     .say(&format!("process {pid} runs again, after {ms} ms"));
             }
             None => self.journal.say("whoever was blocked has died meanwhile"),
-        }
-    }
-
-    fn upgrade(&self, act: Act, build: Build) {
-        let mut builds = match self.builds.try_lock() {
-            Ok(builds) => builds,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return self
-                    .journal
-                    .passed_over(&format!("{act}: another is under way"));
-            }
-        };
-        if let Err(e) = builds.install(build) {
-            return self
-                .journal
-                .passed_over(&format!("{act}: {}", crate::chain(e)));
-        }
-        self.journal.done(&act.to_string());
-        let accepted = self.verb(&["upgrade", "--wait", "--timeout", LONG]);
-        if accepted && build == Build::Other {
-            builds.accepted();
-            let runs = self.census.look().map(|sample| sample.master.build);
-            let wanted = builds.id();
-            if let Some(runs) = runs.filter(|runs| *runs != wanted) {
-                self.journal.wrong(format!(
-                    "after the upgrade to {wanted} the master runs {runs}"
-                ));
-            }
-            return;
-        }
-        if accepted {
-            self.journal.wrong(format!("{act}: it was accepted"));
-        }
-        if let Err(e) = builds.put_back() {
-            self.journal.wrong(crate::chain(e));
-        }
-    }
-
-    /// Carries out a verb of the command line; whether it went well.
-    fn verb(&self, arguments: &[&str]) -> bool {
-        let begun = Instant::now();
-        let operated = self.operator.operate(arguments);
-        let code = operated
-            .code
-            .map_or("no code".to_owned(), |code| format!("code {code}"));
-        self.journal.say(&format!(
-            "cluster {}: {code} after {} ms: {}",
-            arguments.join(" "),
-            begun.elapsed().as_millis(),
-            operated.said
-        ));
-        operated.code == Some(0)
-    }
-
-    /// Carries out a verb again and again until it goes well.
-    fn insist(&self, arguments: &[&str], goes_on: impl Fn() -> bool) {
-        let until = Instant::now() + INSISTENCE;
-        while !self.verb(arguments) && goes_on() {
-            if Instant::now() >= until {
-                let verb = arguments.join(" ");
-                return self
-                    .journal
-                    .wrong(format!("cluster {verb} did not go well for a minute"));
-            }
-            thread::sleep(AGAIN);
         }
     }
 }

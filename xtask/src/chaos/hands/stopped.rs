@@ -67,7 +67,7 @@ pub(crate) fn follow_up(all: &Mutex<Vec<Stopped>>, journal: &Journal) {
     });
 }
 
-/// Stops a process, and waits until all of its threads have stopped; false where it has ended.
+/// Stops a process, and waits until all of its threads have stopped; false where it has ended, or does not stop.
 pub(crate) fn freeze(pid: u32) -> bool {
     if !signal(pid, Signal::STOP) {
         return false;
@@ -75,6 +75,7 @@ pub(crate) fn freeze(pid: u32) -> bool {
     let until = Instant::now() + PATIENCE;
     while !is_stopped(pid) {
         if !is_running(pid) || Instant::now() >= until {
+            signal(pid, Signal::CONT);
             return false;
         }
         thread::yield_now();
