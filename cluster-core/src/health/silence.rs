@@ -1,14 +1,14 @@
-//! When each worker was last heard, and which has been silent for too long.
+//! When each process was last heard, and which has been silent for too long.
 //!
 //! The clocks are the caller's. A tick that comes late itself says that this process was stopped or starved, not that
-//! the workers were silent: it restarts all clocks and condemns nobody.
+//! they were silent: it restarts all clocks and condemns nobody.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::id::WorkerId;
+use crate::id::ProcessId;
 
-/// What is thought of a worker.
+/// What is thought of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Heard in time.
@@ -19,11 +19,11 @@ pub(crate) enum Standing {
     Condemned,
 }
 
-/// A worker whose standing has become worse.
+/// A process whose standing has become worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overdue {
     /// Which.
-    pub(crate) worker: WorkerId,
+    pub(crate) process: ProcessId,
     /// For how long it has been silent.
     pub(crate) silent: Duration,
     /// Suspect or condemned.
@@ -37,13 +37,13 @@ struct Heard {
     exempt: bool,
 }
 
-/// The table. It holds the workers it was told to watch and no others.
+/// The table. It holds the processes it was told to watch and no others.
 #[derive(Clone, Debug)]
 pub(crate) struct Silence {
     interval: Duration,
     tolerance: Duration,
     last_tick: Option<Instant>,
-    heard: BTreeMap<WorkerId, Heard>,
+    heard: BTreeMap<ProcessId, Heard>,
 }
 
 impl Silence {
@@ -57,25 +57,25 @@ impl Silence {
         }
     }
 
-    /// Watches a worker from now on.
-    pub(crate) fn watch(&mut self, worker: WorkerId, now: Instant) {
-        self.heard.entry(worker).or_insert(Heard {
+    /// Watches a process from now on.
+    pub(crate) fn watch(&mut self, process: ProcessId, now: Instant) {
+        self.heard.entry(process).or_insert(Heard {
             last: now,
             standing: Standing::Well,
             exempt: false,
         });
     }
 
-    /// Watches a worker no longer.
-    pub(crate) fn forget(&mut self, worker: WorkerId) {
-        self.heard.remove(&worker);
+    /// Watches a process no longer.
+    pub(crate) fn forget(&mut self, process: ProcessId) {
+        self.heard.remove(&process);
     }
 
-    /// A worker was heard, and one of its threads has not run for so long: it counts as heard then. True where it was suspect and is so
+    /// A process was heard, and one of its threads has not run for so long: it counts as heard then. True where it was suspect and is so
     /// no longer. One that is not watched is ignored.
-    pub(crate) fn beat(&mut self, worker: WorkerId, now: Instant, silent: Duration) -> bool {
+    pub(crate) fn beat(&mut self, process: ProcessId, now: Instant, silent: Duration) -> bool {
         let two_beats = self.two_beats();
-        let Some(heard) = self.heard.get_mut(&worker) else {
+        let Some(heard) = self.heard.get_mut(&process) else {
             return false;
         };
         let ran = now.checked_sub(silent).unwrap_or(heard.last);
@@ -88,8 +88,8 @@ impl Silence {
     }
 
     /// A worker is paused: its silence is nobody's business. One condemned before stays so.
-    pub(crate) fn exempt(&mut self, worker: WorkerId) {
-        if let Some(heard) = self.heard.get_mut(&worker) {
+    pub(crate) fn exempt(&mut self, process: ProcessId) {
+        if let Some(heard) = self.heard.get_mut(&process) {
             heard.exempt = true;
             if heard.standing == Standing::Suspect {
                 heard.standing = Standing::Well;
@@ -98,25 +98,25 @@ impl Silence {
     }
 
     /// A worker is no longer paused; its clock begins anew.
-    pub(crate) fn include(&mut self, worker: WorkerId, now: Instant) {
-        if let Some(heard) = self.heard.get_mut(&worker) {
+    pub(crate) fn include(&mut self, process: ProcessId, now: Instant) {
+        if let Some(heard) = self.heard.get_mut(&process) {
             heard.exempt = false;
             heard.last = heard.last.max(now);
         }
     }
 
-    /// A condemned worker was kept for want of a successor: it may be condemned once more.
-    pub(crate) fn pardon(&mut self, worker: WorkerId, now: Instant) {
-        if let Some(heard) = self.heard.get_mut(&worker) {
+    /// A condemned process was kept for want of a successor: it may be condemned once more.
+    pub(crate) fn pardon(&mut self, process: ProcessId, now: Instant) {
+        if let Some(heard) = self.heard.get_mut(&process) {
             heard.standing = Standing::Well;
             heard.last = heard.last.max(now);
         }
     }
 
-    /// What is thought of a worker; `None` for one that is not watched.
+    /// What is thought of a process; `None` for one that is not watched.
     #[cfg(test)]
-    pub(crate) fn standing(&self, worker: WorkerId) -> Option<Standing> {
-        self.heard.get(&worker).map(|heard| heard.standing)
+    pub(crate) fn standing(&self, process: ProcessId) -> Option<Standing> {
+        self.heard.get(&process).map(|heard| heard.standing)
     }
 
     /// Two intervals, and half of one for the way, so that a beat that is merely on it makes nobody suspect.
@@ -140,7 +140,7 @@ impl Silence {
 
         let two_beats = self.two_beats();
         let mut overdue = Vec::new();
-        for (worker, heard) in &mut self.heard {
+        for (process, heard) in &mut self.heard {
             let silent = now.saturating_duration_since(heard.last);
             let standing = if silent > self.tolerance {
                 Standing::Condemned
@@ -157,7 +157,7 @@ impl Silence {
             if worse && !heard.exempt {
                 heard.standing = standing;
                 overdue.push(Overdue {
-                    worker: *worker,
+                    process: *process,
                     silent,
                     standing,
                 });
@@ -170,11 +170,12 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::WorkerId;
 
     const S: Duration = Duration::from_secs(1);
     const NOW: Duration = Duration::ZERO;
-    const A: WorkerId = WorkerId(1);
-    const B: WorkerId = WorkerId(2);
+    const A: ProcessId = ProcessId::CacheManager;
+    const B: ProcessId = ProcessId::Worker(WorkerId(2));
 
     /// Both watched, beats and ticks every 5 s, 30 s of tolerance.
     fn silence() -> (Silence, Instant) {
@@ -196,7 +197,7 @@ mod tests {
         for second in (from + 5..=to).step_by(5) {
             silence.beat(B, start + second * S, NOW);
             for overdue in silence.tick(start + second * S) {
-                assert_eq!(overdue.worker, A);
+                assert_eq!(overdue.process, A);
                 said.push((second, overdue.silent, overdue.standing));
             }
         }
@@ -244,7 +245,7 @@ mod tests {
             assert!(!silence.beat(A, now, stuck));
             silence.beat(B, now, NOW);
             let overdue = silence.tick(now).into_iter();
-            said.extend(overdue.map(|overdue| (second, overdue.worker, overdue.standing)));
+            said.extend(overdue.map(|overdue| (second, overdue.process, overdue.standing)));
         }
         assert_eq!(
             said,
@@ -293,11 +294,11 @@ mod tests {
     #[test]
     fn strangers_and_the_forgotten_are_ignored() {
         let (mut silence, start) = silence();
-        assert!(!silence.beat(WorkerId(9), start, NOW));
+        assert!(!silence.beat(ProcessId::Master, start, NOW));
         silence.forget(A);
         assert_eq!(run(&mut silence, start, 0, 100), []);
         assert_eq!(
-            (silence.standing(A), silence.standing(WorkerId(9))),
+            (silence.standing(A), silence.standing(ProcessId::Master)),
             (None, None)
         );
     }

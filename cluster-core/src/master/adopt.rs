@@ -167,7 +167,7 @@ impl Master {
         self.spawner.reserve(&known.slots);
         self.pids.write(ProcessId::Worker(id), pid);
         if state == State::Active {
-            self.nanny(Watch::Begin(id));
+            self.nanny(Watch::Begin(ProcessId::Worker(id)));
         }
         let proxy = WorkerProxy::adopted(ProcessId::Worker(id), process, state, patience, ears);
         let worker = Worker {

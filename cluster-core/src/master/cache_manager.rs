@@ -8,13 +8,17 @@ use tracing::{error, info, warn};
 
 use super::Master;
 use super::accidents::{Accident, Accidents, Pace};
-use super::proxy::{Dismiss, Happening, Patience, Want, What, WorkerProxy};
+use super::nanny::Watch;
+use super::proxy::{Dismiss, Happening, Patience, ShowStacks, Want, What, WorkerProxy};
 use super::proxy_state::{Event, State};
 use super::start::MasterError;
 use crate::id::{Generation, ProcessId};
 use crate::node::ProcessState;
 use crate::options::CacheMode;
 use crate::sys::process::Process;
+
+/// How long a process that is condemned may take to write the stacks of its threads.
+const STACKS: Duration = Duration::from_secs(1);
 
 /// What was last heard of the cache manager.
 pub(super) struct CacheManager {
@@ -141,6 +145,19 @@ impl Master {
         ready
     }
 
+    /// It has been silent for too long. There is one at a time: it is killed, once it has had a moment to show what it is doing, and
+    /// started anew as after any accident.
+    pub(super) fn end_silent_cache(&mut self, ctx: &mut Context<Self>) {
+        let Some(cache) = &mut self.cache else { return };
+        let Some(proxy) = cache.proxy.clone() else {
+            return;
+        };
+        cache.accident = Some(Accident::Unknown);
+        // `do_send`, here and below: once for each that is condemned.
+        proxy.do_send(ShowStacks);
+        ctx.run_later(STACKS, move |_, _| proxy.do_send(Want(Event::Kill)));
+    }
+
     /// Takes over a cache manager that another master has started; false where there is to be none.
     pub(super) fn adopt_cache(&mut self, process: Process) -> bool {
         let options = self.cluster.options();
@@ -154,6 +171,7 @@ impl Master {
         };
         let pid = process.pid();
         info!(pid, "cache manager adopted");
+        self.nanny(Watch::Begin(ProcessId::CacheManager));
         self.pids.write(ProcessId::CacheManager, pid);
         let state = State::Active;
         let proxy = WorkerProxy::adopted(ProcessId::CacheManager, process, state, patience, ears);
@@ -231,9 +249,17 @@ impl Master {
     }
 
     pub(super) fn told_of_cache(&mut self, pid: u32, what: What, ctx: &mut Context<Self>) {
-        let Some(cache) = self.cache.as_mut().filter(|cache| cache.pid == pid) else {
+        if self.cache.as_ref().is_none_or(|cache| cache.pid != pid) {
             return;
-        };
+        }
+        if let What::State(state) = what {
+            match state {
+                State::Active => self.nanny(Watch::Begin(ProcessId::CacheManager)),
+                State::Retiring | State::Died => self.nanny(Watch::End(ProcessId::CacheManager)),
+                _ => {}
+            }
+        }
+        let Some(cache) = &mut self.cache else { return };
         match what {
             What::Happened(Happening::Listening { addresses }) => {
                 info!(

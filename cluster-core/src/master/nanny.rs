@@ -1,6 +1,6 @@
 //! The nanny.
 //!
-//! *Owns* when each worker was last heard. *Hears* signs of life, which workers to watch. *Tells* the master who has been silent.
+//! *Owns* when each worker, and the cache manager, was last heard. *Hears* signs of life, whom to watch. *Tells* the master who has been silent.
 
 use std::time::{Duration, Instant};
 
@@ -9,34 +9,37 @@ use tracing::{info, warn};
 
 use super::proxy::Alive;
 use crate::health::silence::{Overdue, Silence, Standing};
-use crate::id::{ProcessId, WorkerId};
+use crate::id::ProcessId;
 
-/// A worker's standing has changed.
+/// A process's standing has changed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Heard {
     /// It has missed beats.
-    Suspect(WorkerId),
+    Suspect(ProcessId),
     /// It was suspect, and has been heard again.
-    Cleared(WorkerId),
+    Cleared(ProcessId),
     /// It has been silent for longer than is tolerated.
-    Condemned { worker: WorkerId, silent: Duration },
+    Condemned {
+        process: ProcessId,
+        silent: Duration,
+    },
 }
 
-/// What the master tells of a worker.
+/// What the master tells of a process.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Watch {
     /// It serves: listen for it.
-    Begin(WorkerId),
+    Begin(ProcessId),
     /// It is gone or going.
-    End(WorkerId),
+    End(ProcessId),
     /// It is paused: its silence does not matter.
-    Exempt(WorkerId),
+    Exempt(ProcessId),
     /// It is no longer paused.
-    Include(WorkerId),
+    Include(ProcessId),
     /// It was condemned and is kept for want of a successor.
-    Pardon(WorkerId),
+    Pardon(ProcessId),
 }
 
 pub(crate) struct Nanny {
@@ -56,7 +59,7 @@ impl Nanny {
 
     fn tick(&mut self) {
         for Overdue {
-            worker,
+            process,
             silent,
             standing,
         } in self.silence.tick(Instant::now())
@@ -65,12 +68,12 @@ impl Nanny {
             // `do_send`: each standing is told once and must not be lost.
             match standing {
                 Standing::Condemned => {
-                    warn!(%worker, silent_ms, "condemned: silent for too long");
-                    self.master.do_send(Heard::Condemned { worker, silent });
+                    warn!(%process, silent_ms, "condemned: silent for too long");
+                    self.master.do_send(Heard::Condemned { process, silent });
                 }
                 _ => {
-                    warn!(%worker, silent_ms, "suspect: it has missed heartbeats");
-                    self.master.do_send(Heard::Suspect(worker));
+                    warn!(%process, silent_ms, "suspect: it has missed heartbeats");
+                    self.master.do_send(Heard::Suspect(process));
                 }
             }
         }
@@ -90,12 +93,9 @@ impl Handler<Alive> for Nanny {
     type Result = ();
 
     fn handle(&mut self, Alive { process, silent }: Alive, _: &mut Context<Self>) {
-        let ProcessId::Worker(worker) = process else {
-            return;
-        };
-        if self.silence.beat(worker, Instant::now(), silent) {
-            info!(%worker, "no longer suspect");
-            self.master.do_send(Heard::Cleared(worker));
+        if self.silence.beat(process, Instant::now(), silent) {
+            info!(%process, "no longer suspect");
+            self.master.do_send(Heard::Cleared(process));
         }
     }
 }
@@ -106,11 +106,11 @@ impl Handler<Watch> for Nanny {
     fn handle(&mut self, watch: Watch, _: &mut Context<Self>) {
         let now = Instant::now();
         match watch {
-            Watch::Begin(worker) => self.silence.watch(worker, now),
-            Watch::End(worker) => self.silence.forget(worker),
-            Watch::Exempt(worker) => self.silence.exempt(worker),
-            Watch::Include(worker) => self.silence.include(worker, now),
-            Watch::Pardon(worker) => self.silence.pardon(worker, now),
+            Watch::Begin(process) => self.silence.watch(process, now),
+            Watch::End(process) => self.silence.forget(process),
+            Watch::Exempt(process) => self.silence.exempt(process),
+            Watch::Include(process) => self.silence.include(process, now),
+            Watch::Pardon(process) => self.silence.pardon(process, now),
         }
     }
 }

@@ -9,6 +9,7 @@ use tracing::{error, info};
 use super::Master;
 use super::accidents::Accident;
 use super::cache_manager::CacheManager;
+use super::nanny::Watch;
 use super::proxy::{Happening, Patience, Supersede, Want, What, WorkerProxy};
 use super::proxy_state::Event;
 use crate::id::ProcessId;
@@ -69,6 +70,7 @@ impl Master {
                     ProcessId::CacheManager,
                     self.cache.as_ref().map_or(0, CacheManager::pid),
                 );
+                self.nanny(Watch::Begin(ProcessId::CacheManager));
                 self.cache_handed_over();
                 if let Some(last) = &mut self.next_cache {
                     last.supersede();

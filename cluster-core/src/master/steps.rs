@@ -217,7 +217,7 @@ impl Master {
                     .clone()
                     .unwrap_or_else(|| "no cause known".to_owned());
                 error!(worker = %entry.worker, reason = %entry.reason, %cause, "no successor would start; the worker is kept");
-                self.nanny(Watch::Pardon(entry.worker));
+                self.nanny(Watch::Pardon(ProcessId::Worker(entry.worker)));
                 let failed = self.wanted.gave_up(&entry.reason, &mut self.queue);
                 if failed.is_some_and(|roll| roll.kind == RollKind::Upgrade) {
                     self.put_back(cause);

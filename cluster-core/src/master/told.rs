@@ -45,14 +45,15 @@ impl Master {
         match what {
             What::State(state) => {
                 worker.view.state = state;
+                let process = ProcessId::Worker(id);
                 match state {
                     State::Active => {
-                        self.nanny(Watch::Begin(id));
-                        self.nanny(Watch::Include(id));
+                        self.nanny(Watch::Begin(process));
+                        self.nanny(Watch::Include(process));
                         self.let_serve(id);
                     }
-                    State::Paused => self.nanny(Watch::Exempt(id)),
-                    State::Retiring | State::Died => self.nanny(Watch::End(id)),
+                    State::Paused => self.nanny(Watch::Exempt(process)),
+                    State::Retiring | State::Died => self.nanny(Watch::End(process)),
                     State::Forked | State::Warming => {}
                 }
                 // The roster first: who is told of a listening worker can reach it.
@@ -233,12 +234,15 @@ impl Handler<Heard> for Master {
 
     fn handle(&mut self, heard: Heard, ctx: &mut Context<Self>) {
         match heard {
-            Heard::Suspect(id) | Heard::Cleared(id) => {
+            Heard::Suspect(ProcessId::Worker(id)) | Heard::Cleared(ProcessId::Worker(id)) => {
                 if let Some(worker) = self.workers.get_mut(&id) {
                     worker.suspect = matches!(heard, Heard::Suspect(_));
                 }
             }
-            Heard::Condemned { worker, silent } => {
+            Heard::Condemned {
+                process: ProcessId::Worker(worker),
+                silent,
+            } => {
                 let silent_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
                 if let Some(condemned) = self.workers.get(&worker) {
                     // Why it hangs is to be known before it is gone; `do_send`: once for each that is condemned.
@@ -246,6 +250,8 @@ impl Handler<Heard> for Master {
                     self.enqueue(worker, Reason::Silent { silent_ms });
                 }
             }
+            Heard::Condemned { .. } => self.end_silent_cache(ctx),
+            Heard::Suspect(_) | Heard::Cleared(_) => {}
         }
         self.reconcile(ctx);
     }
