@@ -3,6 +3,8 @@
 //! A client gives each of its questions a number and each namespace that it uses another, both its own; answers may come in any
 //! order. Keys and values refer to the bytes that they were read from.
 
+mod by_hand;
+
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use cluster_core::Closed;
-use cluster_core::endpoint::{self, Connection, SendError, Sender};
+use cluster_core::endpoint::{Connection, SendError, Sender};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tracing::{debug, info};
@@ -213,7 +213,7 @@ impl Link {
         };
         let ask = Ask { number, space, op };
         loop {
-            match sender.send(&ask) {
+            match sender.send_written(|out| ask.write(out)) {
                 Ok(()) => break,
                 Err(SendError::Closed) => {
                     tokio::task::yield_now().await;
@@ -242,13 +242,13 @@ impl Link {
             space,
             op,
         };
-        if let Err(e) = sender.send(&ask) {
+        if let Err(e) = sender.send_written(|out| ask.write(out)) {
             debug!(error = %e, "something was not told to the cache manager");
         }
     }
 
     fn hear(&self, bytes: &[u8]) -> Result<(), Closed> {
-        match endpoint::read::<Told<'_>>(bytes)? {
+        match Told::read(bytes)? {
             Told::Answer {
                 number,
                 as_of,

@@ -30,7 +30,7 @@ impl CacheManager {
         if !self.links.is_open(link) {
             return;
         }
-        match endpoint::read::<Ask<'_>>(bytes) {
+        match Ask::read(bytes) {
             Ok(ask) => {
                 let number = ask.number;
                 let asker = Asker { link, number };
