@@ -36,9 +36,10 @@ pub(super) enum Got {
         keys: Vec<String>,
         next: Option<u64>,
     },
-    Stat(Stat),
+    /// In a box, as the next: an answer is moved often, and nearly all are short.
+    Stat(Box<Stat>),
     Namespaces(Vec<String>),
-    Meta(MetaReply),
+    Meta(Box<MetaReply>),
     Refused(Refusal),
 }
 
@@ -73,9 +74,9 @@ impl From<Answer<'_>> for Got {
                 keys: owned(keys),
                 next,
             },
-            Answer::Stat(stat) => Got::Stat(stat),
+            Answer::Stat(stat) => Got::Stat(Box::new(stat)),
             Answer::Namespaces { names } => Got::Namespaces(owned(names)),
-            Answer::Meta(meta) => Got::Meta(meta),
+            Answer::Meta(meta) => Got::Meta(Box::new(meta)),
             Answer::Refused(refusal) => Got::Refused(refusal),
         }
     }

@@ -299,7 +299,7 @@ impl Cache {
     /// Why it cannot be asked for.
     pub async fn stat(&self) -> Result<Stat, CacheError> {
         match self.ask(|| Op::Stat, Again::Yes).await? {
-            Got::Stat(stat) => Ok(stat),
+            Got::Stat(stat) => Ok(*stat),
             _ => Err(CacheError::Protocol),
         }
     }
@@ -388,7 +388,7 @@ pub(crate) async fn namespaces(path: &Path, wait: Duration) -> Result<Vec<String
 /// What the manager at a socket says of itself.
 pub(crate) async fn meta(path: &Path, wait: Duration) -> Result<MetaReply, CacheError> {
     match ask_manager(path, wait, || Op::Meta).await? {
-        Got::Meta(meta) => Ok(meta),
+        Got::Meta(meta) => Ok(*meta),
         _ => Err(CacheError::Protocol),
     }
 }

@@ -2,15 +2,16 @@
 //! the thread lives.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use cluster_core::Closed;
 use cluster_core::endpoint::{Connection, SendError, Sender};
+use hashbrown::HashSet;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tracing::{debug, info};
@@ -125,9 +126,51 @@ impl Link {
         state.sender.is_some() && state.connections == connection
     }
 
+    /// Sends a question at once; nothing where something is in its way, and it has not been sent: the connection does not stand,
+    /// does not know the namespace yet, or has no room.
+    pub(super) fn ask_at_once(
+        self: &Rc<Self>,
+        space: &Space,
+        op: Op<'_>,
+        deadline: Instant,
+    ) -> Option<Asked<'static>> {
+        let mut state = self.state.borrow_mut();
+        let State {
+            sender: Some(sender),
+            opened,
+            questions,
+            ..
+        } = &mut *state
+        else {
+            return None;
+        };
+        if !opened.contains(&space.number) {
+            return None;
+        }
+        let (number, earlier) = questions.file(deadline)?;
+        let ask = Ask {
+            number,
+            space: space.number,
+            op,
+        };
+        if sender.send_written(|out| ask.write(out)).is_err() {
+            questions.forget(number, None);
+            return None;
+        }
+        drop(state);
+        if earlier {
+            self.earlier.notify_one();
+        }
+        Some(Asked {
+            link: Rc::clone(self),
+            number,
+            lease_of: None,
+        })
+    }
+
     /// Asks the manager, under a deadline.
     pub(super) async fn ask<'a>(
-        &self,
+        self: &Rc<Self>,
         space: &Space,
         op: impl Fn() -> Op<'a>,
         again: Again,
@@ -139,7 +182,7 @@ impl Link {
 
     /// The same, where it matters when the answer was true.
     pub(super) async fn ask_for_reply<'a>(
-        &self,
+        self: &Rc<Self>,
         space: &Space,
         op: impl Fn() -> Op<'a>,
         again: Again,
@@ -187,16 +230,14 @@ impl Link {
 
     /// Sends one question and waits for its answer; nothing where the connection broke meanwhile.
     async fn put(
-        &self,
+        self: &Rc<Self>,
         sender: &Sender,
         space: u32,
         op: Op<'_>,
         deadline: Instant,
         wait: Duration,
     ) -> Result<Option<Reply>, CacheError> {
-        let late = || CacheError::Deadline {
-            waited_ms: crate::options::millis(wait),
-        };
+        let late = || CacheError::late(wait);
         let filed = self.state.borrow_mut().questions.file(deadline);
         let (number, earlier) = filed.ok_or_else(late)?;
         if earlier {
@@ -207,7 +248,7 @@ impl Link {
             _ => None,
         };
         let asked = Asked {
-            link: self,
+            link: Rc::clone(self),
             number,
             lease_of,
         };
@@ -226,7 +267,7 @@ impl Link {
                 Err(_) => return Err(CacheError::Protocol),
             }
         }
-        let outcome = poll_fn(|cx| self.state.borrow_mut().questions.poll(asked.number, cx)).await;
+        let outcome = poll_fn(|cx| asked.poll(cx)).await;
         match outcome {
             Outcome::Answered(reply) => Ok(Some(reply)),
             Outcome::Lost => Ok(None),
@@ -337,11 +378,18 @@ pub(super) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(DECADES)
 }
 
-/// Forgets a question that nobody waits for any more.
-struct Asked<'a> {
-    link: &'a Link,
+/// A question under way; dropped, it is forgotten, as nobody waits for it any more.
+pub(super) struct Asked<'a> {
+    link: Rc<Link>,
     number: u64,
     lease_of: Option<(u32, &'a str)>,
+}
+
+impl Asked<'_> {
+    /// What became of it, once.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Outcome> {
+        self.link.state.borrow_mut().questions.poll(self.number, cx)
+    }
 }
 
 impl Drop for Asked<'_> {

@@ -1,19 +1,24 @@
 //! Reading a value: from the copies of this process, else from the manager.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 
 use super::answer::Got;
 use super::copies;
 use super::link::{Again, Link, after};
 use super::near::{Held, Offered};
-use super::operation::decode;
+use super::operation::{check_key, decode};
+use super::questions::Outcome;
 use super::space::Space;
+use super::way::{Short, Way, over};
 use crate::error::CacheError;
-use crate::protocol::Op;
+use crate::protocol::{Op, Refusal};
 
 /// A value that was found.
 pub(super) enum Found {
@@ -53,14 +58,107 @@ impl Found {
     }
 }
 
-/// The copy of a value, where there is one.
-pub(super) fn nearby(space: &Space, key: &str) -> Option<Found> {
-    let near = space.near.read();
-    near.as_ref()?.read(key).map(Found::Held)
+/// Reading a value.
+pub(super) struct Reading<'a> {
+    space: &'a Arc<Space>,
+    key: &'a str,
+    /// Finding nothing is no miss yet.
+    probe: bool,
+    wait: Duration,
+    way: Way<'a, Result<Option<Found>, CacheError>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(space: &'a Arc<Space>, key: &'a str, probe: bool, wait: Duration) -> Self {
+        Reading {
+            space,
+            key,
+            probe,
+            wait,
+            way: Way::Ahead,
+        }
+    }
+
+    pub(super) fn wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
+    fn begin(&self) -> Result<Begun<'a>, CacheError> {
+        let (space, key) = (self.space, self.key);
+        check_key(space, key)?;
+        if let Some(near) = &*space.near.read() {
+            let held = near.read(key).map(Found::Held);
+            return Ok(held.map_or_else(|| Begun::On(self.long(self.wait)), Begun::Found));
+        }
+        let get = Op::Get {
+            key,
+            probe: self.probe,
+        };
+        let deadline = after(self.wait);
+        let asked = Link::of(space).ask_at_once(space, get, deadline);
+        let short = asked.map(|asked| Way::Short(Short { asked, deadline }));
+        Ok(Begun::On(short.unwrap_or_else(|| self.long(self.wait))))
+    }
+
+    fn long(&self, wait: Duration) -> Way<'a, Result<Option<Found>, CacheError>> {
+        let (space, key, probe) = (self.space, self.key, self.probe);
+        Way::Long(async move { ask(&Link::of(space), space, key, probe, wait).await }.boxed_local())
+    }
+}
+
+enum Begun<'a> {
+    Found(Found),
+    On(Way<'a, Result<Option<Found>, CacheError>>),
+}
+
+impl Future for Reading<'_> {
+    type Output = Result<Option<Found>, CacheError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let next = match &mut this.way {
+                Way::Ahead => match this.begin() {
+                    Ok(Begun::On(way)) => way,
+                    Ok(Begun::Found(found)) => {
+                        this.way = Way::Over;
+                        return Poll::Ready(Ok(Some(found)));
+                    }
+                    Err(e) => {
+                        this.way = Way::Over;
+                        return Poll::Ready(Err(e));
+                    }
+                },
+                Way::Short(short) => {
+                    let outcome = ready!(short.poll(cx));
+                    let found = match outcome {
+                        Outcome::Answered(reply) => match reply.got {
+                            Got::Hit { value, .. } => Some(Ok(Some(Found::Bytes(value)))),
+                            Got::Absent => Some(Ok(None)),
+                            Got::Refused(Refusal::Closed) => None,
+                            Got::Refused(refusal) => Some(Err(refusal.into())),
+                            _ => Some(Err(CacheError::Protocol)),
+                        },
+                        Outcome::Lost => None,
+                        Outcome::TooLate => Some(Err(CacheError::late(this.wait))),
+                    };
+                    if let Some(found) = found {
+                        this.way = Way::Over;
+                        return Poll::Ready(found);
+                    }
+                    let left = short.left();
+                    this.long(left)
+                }
+                Way::Long(asking) => return asking.poll_unpin(cx),
+                Way::Over => over(),
+            };
+            this.way = next;
+        }
+    }
 }
 
 /// Asks the manager for a value, and keeps a copy where copies are to be kept.
-pub(super) async fn ask(
+async fn ask(
     link: &Rc<Link>,
     space: &Arc<Space>,
     key: &str,
