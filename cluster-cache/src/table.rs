@@ -71,6 +71,20 @@ impl Table {
         found.map(|place| place.number as usize)
     }
 
+    /// Where the entry of a key stands, as far as can be said without a look at it.
+    pub(crate) fn likely_place(&self, key: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        let found = self.index.find(hash, |place| place.tag == tag(hash));
+        found.map(|place| place.number)
+    }
+
+    /// Has the processor fetch what the entry at a place holds, which is needed soon.
+    pub(crate) fn fetch(&self, place: u32) {
+        if let Some(entry) = self.entries.get(place as usize) {
+            entry.fetch();
+        }
+    }
+
     /// An entry whose time is not over; that it was read counts for it when others have to give way.
     pub(crate) fn read(&mut self, key: &str, now: Millis) -> Option<&Entry> {
         let place = self.place(key)?;

@@ -254,14 +254,12 @@ impl Sender {
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<(), SendError> {
-        self.0
-            .push(HEADER, write)
-            .map_err(|refusal| match refusal {
-                Refusal::Backlogged => SendError::Backlogged,
-                Refusal::Unreachable | Refusal::Closed => SendError::Closed,
-                Refusal::TooLarge(bytes) => SendError::TooLarge(bytes),
-                Refusal::Codec(e) => SendError::Codec(e),
-            })
+        self.0.push(HEADER, write).map_err(|refusal| match refusal {
+            Refusal::Backlogged => SendError::Backlogged,
+            Refusal::Unreachable | Refusal::Closed => SendError::Closed,
+            Refusal::TooLarge(bytes) => SendError::TooLarge(bytes),
+            Refusal::Codec(e) => SendError::Codec(e),
+        })
     }
 
     /// Has all that is sent from now on wait, until [`release`](Self::release): where it is not yet known whether it will be true.

@@ -2,6 +2,7 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+mod fetch;
 pub(crate) mod inherit;
 pub(crate) mod page;
 pub(crate) mod process;
@@ -10,17 +11,20 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod stacks;
 pub(crate) mod stream;
+mod text;
 pub(crate) mod turns;
 mod usage;
 
 #[cfg(test)]
 mod rerun;
 
+pub use fetch::fetch;
 pub use process::Exit;
 pub use runtime_dir::{
     Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,
 };
 pub use socket::{Address, SocketError};
+pub(crate) use text::text;
 pub use usage::Usage;
 pub use usage::memory_bound;
 pub(crate) use usage::{Heap, memory_limit, trim_memory};

@@ -82,6 +82,11 @@ impl CacheManager {
         let tie = self.links.space(link, ask.space);
         let tied = tie.and_then(|tie| self.spaces.tied(tie));
         let space = tied.ok_or(Refusal::Closed)?;
+        // Which brings no end forward.
+        if let Op::Get { key, probe } = ask.op {
+            self.get(asker, space, (key, probe), now);
+            return Ok(());
+        }
         let done = self.act_in(space, asker, ask, now);
         self.spaces.note_end(space);
         done
@@ -96,7 +101,6 @@ impl CacheManager {
     ) -> Result<(), Refusal> {
         let Asker { link, number } = asker;
         match ask.op {
-            Op::Get { key, probe } => self.get(asker, space, (key, probe), now),
             Op::Set {
                 key,
                 value,
@@ -190,7 +194,7 @@ impl CacheManager {
                 self.destroy(space)?;
                 self.links.answer(link, number, Answer::Done);
             }
-            Op::Open { .. } | Op::Namespaces | Op::Meta => {}
+            Op::Get { .. } | Op::Open { .. } | Op::Namespaces | Op::Meta => {}
         }
         Ok(())
     }

@@ -68,6 +68,17 @@ impl<'a> Ask<'a> {
         Ask::read_by_hand(Reader::new(bytes)).or_else(|NoField| endpoint::read(bytes))
     }
 
+    /// The namespace and the key of a read or a write, of bytes that need be none.
+    #[inline]
+    pub(crate) fn peek(bytes: &[u8]) -> Result<(u32, &[u8]), NoField> {
+        let mut from = Reader::new(bytes);
+        let (_, space) = (from.number()?, from.small_number()?);
+        match from.take()? {
+            [GET | SET] => Ok((space, from.bytes()?)),
+            _ => Err(NoField),
+        }
+    }
+
     #[inline]
     fn read_by_hand(mut from: Reader<'a>) -> Result<Self, NoField> {
         let (number, space) = (from.number()?, from.small_number()?);
@@ -194,6 +205,10 @@ mod tests {
         prop_assert_eq!(&by_hand, &by_codec);
         let read = Ask::read_by_hand(Reader::new(&by_hand)).unwrap();
         prop_assert_eq!(format!("{read:?}"), format!("{ask:?}"));
+        let (Op::Get { key, .. } | Op::Set { key, .. }) = ask.op else {
+            unreachable!()
+        };
+        prop_assert_eq!(Ask::peek(&by_hand), Ok((ask.space, key.as_bytes())));
         for cut in 0..by_hand.len() {
             prop_assert!(Ask::read(&by_hand[..cut]).is_err());
         }

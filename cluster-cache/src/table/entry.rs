@@ -3,6 +3,9 @@
 /// Milliseconds since the Unix epoch, by the wall clock.
 pub(crate) type Millis = u64;
 
+/// Bytes that are fetched at most before they are needed: of longer values the processor sees itself that they are read on.
+const FETCHED: usize = 256;
+
 /// What is kept under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -70,6 +73,11 @@ impl Entry {
     /// The value; empty where it is known that there is none.
     pub(crate) fn value(&self) -> &[u8] {
         &self.bytes[self.key_bytes as usize..]
+    }
+
+    /// Has the processor fetch the key, and the value or its beginning.
+    pub(super) fn fetch(&self) {
+        cluster_core::sys::fetch(&self.bytes[..self.bytes.len().min(FETCHED)]);
     }
 
     /// Bytes of key and value.

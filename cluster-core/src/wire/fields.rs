@@ -1,6 +1,8 @@
 //! The fields of a message, written and read by hand: the same bytes as the codec's, at a fraction of its price, for messages that come
 //! by the thousand. Numbers are as short as they can be: up to 250 in one byte, larger ones in two, four or eight after a mark.
 
+use crate::sys::text;
+
 /// The bytes are no field of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no such field")]
@@ -179,7 +181,7 @@ impl<'a> Reader<'a> {
     /// That there is none.
     #[inline]
     pub fn text(&mut self) -> Result<&'a str, NoField> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| NoField)
+        text(self.bytes()?).ok_or(NoField)
     }
 
     /// The end of the message.
