@@ -99,7 +99,7 @@ impl Link {
     }
 
     /// The connection, as soon as it stands.
-    async fn connected(&self, deadline: Instant, wait: Duration) -> Result<Sender, CacheError> {
+    async fn connected(&self, time: Time) -> Result<Sender, CacheError> {
         if let Some(sender) = self.sender() {
             return Ok(sender);
         }
@@ -113,10 +113,10 @@ impl Link {
                 up.await;
             }
         };
-        let standing = timeout_at(deadline.into(), standing).await;
+        let standing = timeout_at(time.end.into(), standing).await;
         standing.map_err(|_| CacheError::Unreachable {
             path: self.path.to_path_buf(),
-            waited_ms: crate::options::millis(wait),
+            waited_ms: crate::options::millis(time.wait),
         })
     }
 
@@ -186,12 +186,12 @@ impl Link {
         space: &Space,
         op: impl Fn() -> Op<'a>,
         again: Again,
-        wait: Duration,
+        time: impl Into<Time>,
     ) -> Result<Reply, CacheError> {
-        let deadline = after(wait);
+        let time = time.into();
         let mut reopened = false;
         loop {
-            let sender = self.connected(deadline, wait).await?;
+            let sender = self.connected(time).await?;
             let known = space.number == space::NAMELESS
                 || self.state.borrow().opened.contains(&space.number);
             if !known {
@@ -201,7 +201,7 @@ impl Link {
                     options,
                     built_ms: built_ms(),
                 };
-                let opened = self.put(&sender, space.number, open, deadline, wait);
+                let opened = self.put(&sender, space.number, open, time);
                 match opened.await?.map(|reply| reply.got) {
                     Some(Got::Done) => {
                         self.state.borrow_mut().opened.insert(space.number);
@@ -211,7 +211,7 @@ impl Link {
                     None => continue,
                 }
             }
-            let asked = self.put(&sender, space.number, op(), deadline, wait);
+            let asked = self.put(&sender, space.number, op(), time);
             match asked.await? {
                 Some(reply) => match reply.got {
                     // Another process has destroyed the namespace: it is made anew, once.
@@ -234,11 +234,10 @@ impl Link {
         sender: &Sender,
         space: u32,
         op: Op<'_>,
-        deadline: Instant,
-        wait: Duration,
+        time: Time,
     ) -> Result<Option<Reply>, CacheError> {
-        let late = || CacheError::late(wait);
-        let filed = self.state.borrow_mut().questions.file(deadline);
+        let late = || CacheError::late(time.wait);
+        let filed = self.state.borrow_mut().questions.file(time.end);
         let (number, earlier) = filed.ok_or_else(late)?;
         if earlier {
             self.earlier.notify_one();
@@ -261,7 +260,7 @@ impl Link {
                     return Ok(None);
                 }
                 Err(SendError::Backlogged) => {
-                    let room = timeout_at(deadline.into(), sender.ready()).await;
+                    let room = timeout_at(time.end.into(), sender.ready()).await;
                     room.map_err(|_| late())?;
                 }
                 Err(_) => return Err(CacheError::Protocol),
@@ -372,10 +371,22 @@ fn built_ms() -> u64 {
     *BUILT
 }
 
-/// The moment after so long a wait; decades from now where it has no end.
-pub(super) fn after(wait: Duration) -> Instant {
-    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
-    Instant::now() + wait.min(DECADES)
+/// How long an operation may take, and until when.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    pub(super) wait: Duration,
+    pub(super) end: Instant,
+}
+
+impl From<Duration> for Time {
+    /// From now on; it ends decades from now where it has no end.
+    fn from(wait: Duration) -> Self {
+        const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+        Time {
+            wait,
+            end: Instant::now() + wait.min(DECADES),
+        }
+    }
 }
 
 /// A question under way; dropped, it is forgotten, as nobody waits for it any more.

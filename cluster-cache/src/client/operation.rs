@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 
 use super::answer::{Got, Reply};
 use super::flight::{self, Load, Order};
-use super::link::{Again, Link, after};
+use super::link::{Again, Link, Time};
 use super::questions::Outcome;
 use super::read::{Found, Reading};
 use super::space::Space;
@@ -231,13 +231,13 @@ impl<'a> Set<'a> {
             keep: self.keep,
             if_absent: self.if_absent,
         };
-        let deadline = after(self.wait);
-        let asked = Link::of(self.space).ask_at_once(self.space, set, deadline);
-        let short = asked.map(|asked| Way::Short(Short { asked, deadline }));
-        Ok(short.unwrap_or_else(|| self.long(self.wait)))
+        let time = Time::from(self.wait);
+        let asked = Link::of(self.space).ask_at_once(self.space, set, time.end);
+        let short = asked.map(|asked| Way::Short(Short { asked, time }));
+        Ok(short.unwrap_or_else(|| self.long(time)))
     }
 
-    fn long(&mut self, wait: Duration) -> Way<'a, Result<bool, CacheError>> {
+    fn long(&mut self, time: Time) -> Way<'a, Result<bool, CacheError>> {
         let (space, key, keep, if_absent) = (self.space, self.key, self.keep, self.if_absent);
         let value = std::mem::replace(&mut self.value, Ok(Vec::new()));
         let setting = async move {
@@ -249,7 +249,7 @@ impl<'a> Set<'a> {
                 if_absent,
             };
             let link = Link::of(space);
-            let reply = link.ask_for_reply(space, op, Again::No, wait).await;
+            let reply = link.ask_for_reply(space, op, Again::No, time).await;
             accepted(space, key, reply)
         };
         Way::Long(setting.boxed_local())
@@ -299,8 +299,8 @@ impl Future for Set<'_> {
                         this.way = Way::Over;
                         return Poll::Ready(accepted(this.space, this.key, reply));
                     }
-                    let left = short.left();
-                    this.long(left)
+                    let time = short.time;
+                    this.long(time)
                 }
                 Way::Long(setting) => return setting.poll_unpin(cx),
                 Way::Over => over(),
@@ -364,7 +364,7 @@ impl<'a, T> GetOrLoad<'a, T> {
         T: DeserializeOwned,
     {
         let (space, key, wait) = (self.space, self.key, self.wait);
-        let deadline = after(wait);
+        let end = Time::from(wait).end;
         if let Some(found) = Reading::new(space, key, true, wait).await? {
             return found.decode(space, key).map(Some);
         }
@@ -374,7 +374,7 @@ impl<'a, T> GetOrLoad<'a, T> {
             load_timeout: self.load_timeout,
         };
         let link = Link::of(space);
-        let loaded = timeout_at(deadline.into(), flight::join(&link, space, key, order)).await;
+        let loaded = timeout_at(end.into(), flight::join(&link, space, key, order)).await;
         let loaded = loaded.map_err(|_| CacheError::late(wait))??;
         loaded.map(|bytes| decode(space, key, &bytes)).transpose()
     }

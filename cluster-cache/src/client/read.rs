@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 
 use super::answer::Got;
 use super::copies;
-use super::link::{Again, Link, after};
+use super::link::{Again, Link, Time};
 use super::near::{Held, Offered};
 use super::operation::{check_key, decode};
 use super::questions::Outcome;
@@ -86,23 +86,23 @@ impl<'a> Reading<'a> {
     fn begin(&self) -> Result<Begun<'a>, CacheError> {
         let (space, key) = (self.space, self.key);
         check_key(space, key)?;
-        if let Some(near) = &*space.near.read() {
-            let held = near.read(key).map(Found::Held);
-            return Ok(held.map_or_else(|| Begun::On(self.long(self.wait)), Begun::Found));
+        if let Some(held) = space.with_copies(|near| near.read(key)) {
+            let held = held.map(Found::Held);
+            return Ok(held.map_or_else(|| Begun::On(self.long(self.wait.into())), Begun::Found));
         }
         let get = Op::Get {
             key,
             probe: self.probe,
         };
-        let deadline = after(self.wait);
-        let asked = Link::of(space).ask_at_once(space, get, deadline);
-        let short = asked.map(|asked| Way::Short(Short { asked, deadline }));
-        Ok(Begun::On(short.unwrap_or_else(|| self.long(self.wait))))
+        let time = Time::from(self.wait);
+        let asked = Link::of(space).ask_at_once(space, get, time.end);
+        let short = asked.map(|asked| Way::Short(Short { asked, time }));
+        Ok(Begun::On(short.unwrap_or_else(|| self.long(time))))
     }
 
-    fn long(&self, wait: Duration) -> Way<'a, Result<Option<Found>, CacheError>> {
+    fn long(&self, time: Time) -> Way<'a, Result<Option<Found>, CacheError>> {
         let (space, key, probe) = (self.space, self.key, self.probe);
-        Way::Long(async move { ask(&Link::of(space), space, key, probe, wait).await }.boxed_local())
+        Way::Long(async move { ask(&Link::of(space), space, key, probe, time).await }.boxed_local())
     }
 }
 
@@ -146,8 +146,8 @@ impl Future for Reading<'_> {
                         this.way = Way::Over;
                         return Poll::Ready(found);
                     }
-                    let left = short.left();
-                    this.long(left)
+                    let time = short.time;
+                    this.long(time)
                 }
                 Way::Long(asking) => return asking.poll_unpin(cx),
                 Way::Over => over(),
@@ -163,17 +163,15 @@ async fn ask(
     space: &Arc<Space>,
     key: &str,
     probe: bool,
-    wait: Duration,
+    time: Time,
 ) -> Result<Option<Found>, CacheError> {
-    let near = space.near.read().clone();
+    let near = space.with_copies(Arc::clone);
     if let Some(near) = &near {
         copies::follow_unless_followed(link, space, near);
     }
-    let deadline = after(wait);
-    let mut left = wait;
     loop {
         let get = || Op::Get { key, probe };
-        let reply = link.ask_for_reply(space, get, Again::Yes, left).await?;
+        let reply = link.ask_for_reply(space, get, Again::Yes, time).await?;
         match (reply.got, &near) {
             (Got::Hit { value, .. }, None) => return Ok(Some(Found::Bytes(value))),
             (Got::Hit { value, left_ms }, Some(near)) => {
@@ -188,6 +186,5 @@ async fn ask(
             (Got::Absent, _) => return Ok(None),
             _ => return Err(CacheError::Protocol),
         }
-        left = deadline.saturating_duration_since(Instant::now());
     }
 }

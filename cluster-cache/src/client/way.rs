@@ -5,11 +5,10 @@
 //! long one, as a future in a box: connecting, opening, waiting for room, asking again.
 
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::link::Asked;
+use super::link::{Asked, Time};
 use super::questions::Outcome;
 
 /// How far an operation is.
@@ -24,17 +23,12 @@ pub(super) enum Way<'a, T> {
 /// A question on the short way.
 pub(super) struct Short {
     pub(super) asked: Asked<'static>,
-    pub(super) deadline: Instant,
+    pub(super) time: Time,
 }
 
 impl Short {
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Outcome> {
         self.asked.poll(cx)
-    }
-
-    /// How much of its time is left.
-    pub(super) fn left(&self) -> std::time::Duration {
-        self.deadline.saturating_duration_since(Instant::now())
     }
 }
 
