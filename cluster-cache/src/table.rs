@@ -1,40 +1,32 @@
 //! The entries of one namespace: found by key, ended at their time, bounded in bytes. Pure: the time comes from outside.
 //!
-//! Entries stand in a slab, so that a place is a stable number: the index holds places, the queue of expiries holds places, and
+//! Entries stand in a list, so that a place is a stable number: the index holds places, the queue of expiries holds places, and
 //! a listing of the keys goes on from a place. The entry that gives way when the namespace is full is found by the CLOCK algorithm
 //! (Corbató, 1968) over the places: a hand passes over them, spares what was read since it last came by, and takes the first that
 //! was not. A cache of a library would own the keys and values, with no versions, no places to list from, and no say in
-//! what an entry weighs; what is kept here is the index ([`hashbrown`]) and the slab ([`slab`]).
+//! what an entry weighs; what is a library's here is the hash ([`hashbrown`]'s).
 
 mod entry;
 mod expiry;
+mod index;
+mod places;
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
-use slab::Slab;
+use hashbrown::DefaultHashBuilder;
 
 pub(crate) use entry::{Entry, Millis, Put};
 use expiry::Expiries;
+use index::Index;
+use places::Places;
 
 /// What an entry costs besides its key and value: its place, its part of the index, the allocator's own.
 pub(crate) const OVERHEAD: usize = 96;
 
-/// Where an entry stands, and a part of its key's hash: most others are told apart without a look at them.
-struct Place {
-    number: u32,
-    tag: u32,
-}
-
-/// The part of the hash that the index does not use itself.
-fn tag(hash: u64) -> u32 {
-    (hash >> 20) as u32
-}
-
 /// The entries of a namespace.
 pub(crate) struct Table {
-    entries: Slab<Entry>,
-    index: HashTable<Place>,
+    entries: Places,
+    index: Index,
     hasher: DefaultHashBuilder,
     expiries: Expiries,
     bytes: usize,
@@ -44,8 +36,8 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new() -> Self {
         Table {
-            entries: Slab::new(),
-            index: HashTable::new(),
+            entries: Places::default(),
+            index: Index::default(),
             hasher: DefaultHashBuilder::default(),
             expiries: Expiries::default(),
             bytes: 0,
@@ -65,22 +57,30 @@ impl Table {
 
     fn place(&self, key: &str) -> Option<usize> {
         let hash = self.hasher.hash_one(key.as_bytes());
-        let found = self.index.find(hash, |place| {
-            place.tag == tag(hash) && self.entries[place.number as usize].has_key(key)
-        });
-        found.map(|place| place.number as usize)
+        let is_it = |place: u32| self.entries[place as usize].has_key(key);
+        self.index.find(hash, is_it)
     }
 
-    /// Where the entry of a key stands, as far as can be said without a look at it.
-    pub(crate) fn likely_place(&self, key: &[u8]) -> Option<u32> {
+    /// Has the processor fetch where the place of a key stands, which is needed soon; gives back what tells the key.
+    #[inline]
+    pub(crate) fn fetch_place(&self, key: &[u8]) -> u64 {
         let hash = self.hasher.hash_one(key);
-        let found = self.index.find(hash, |place| place.tag == tag(hash));
-        found.map(|place| place.number)
+        self.index.fetch(hash);
+        hash
     }
 
-    /// Has the processor fetch what the entry at a place holds, which is needed soon.
-    pub(crate) fn fetch(&self, place: u32) {
-        if let Some(entry) = self.entries.get(place as usize) {
+    /// The same with the entry, as far as it can be found without a look at it; gives back its place.
+    #[inline]
+    pub(crate) fn fetch_entry(&self, hash: u64) -> Option<usize> {
+        let place = self.index.find(hash, |_| true)?;
+        self.entries.fetch(place);
+        Some(place)
+    }
+
+    /// The same with what the entry of a place holds.
+    #[inline]
+    pub(crate) fn fetch_bytes(&self, place: usize) {
+        if let Some(entry) = self.entries.get(place) {
             entry.fetch();
         }
     }
@@ -103,7 +103,7 @@ impl Table {
 
     /// The entry at a place, and whether there are places after it.
     pub(crate) fn at(&self, place: usize) -> (Option<&Entry>, bool) {
-        (self.entries.get(place), place + 1 < self.entries.capacity())
+        (self.entries.get(place), place + 1 < self.entries.end())
     }
 
     /// The same without any trace.
@@ -116,7 +116,7 @@ impl Table {
     pub(crate) fn put(&mut self, key: &str, put: &Put<'_>) {
         if let Some(place) = self.place(key) {
             let entry = &mut self.entries[place];
-            let before = entry.expires;
+            let before = entry.expires();
             self.bytes -= entry.len();
             entry.put(put);
             self.bytes += entry.len();
@@ -128,56 +128,43 @@ impl Table {
         let entry = Entry::new(key, put);
         self.bytes += entry.len() + OVERHEAD;
         let place = self.entries.insert(entry);
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of = |place: &Place| {
-            let entry = &entries[place.number as usize];
-            hasher.hash_one(entry.key_as_bytes())
-        };
-        let hash = hasher.hash_one(key.as_bytes());
-        let indexed = Place {
-            number: u32::try_from(place).unwrap_or(u32::MAX),
-            tag: tag(hash),
-        };
-        self.index.insert_unique(hash, indexed, hash_of);
+        self.index
+            .insert(self.hasher.hash_one(key.as_bytes()), place);
         self.expect(place);
     }
 
     fn expect(&mut self, place: usize) {
-        if let Some(at) = self.entries[place].expires {
+        if let Some(at) = self.entries[place].expires() {
             self.expiries.push(at, place);
             let entries = &self.entries;
             self.expiries.tidy(entries.len(), |at, place| {
-                entries.get(place).is_some_and(|e| e.expires == Some(at))
+                entries.get(place).is_some_and(|e| e.expires() == Some(at))
             });
         }
     }
 
     /// Takes an entry out, whatever its time.
     pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
-        let place = self.place(key)?;
-        Some(self.take(place))
+        self.take(self.place(key)?)
     }
 
-    fn take(&mut self, place: usize) -> Entry {
-        let entry = self.entries.remove(place);
+    fn take(&mut self, place: usize) -> Option<Entry> {
+        let entry = self.entries.remove(place)?;
         let hash = self.hasher.hash_one(entry.key_as_bytes());
-        let is_it = |other: &Place| other.number as usize == place;
-        if let Ok(found) = self.index.find_entry(hash, is_it) {
-            found.remove();
-        }
+        self.index.remove(hash, place);
         self.bytes -= entry.len() + OVERHEAD;
-        if self.entries.is_empty() {
+        if self.entries.len() == 0 {
             self.hand = 0;
         }
-        entry
+        Some(entry)
     }
 
     /// Takes the next entry out whose time is over.
     pub(crate) fn next_over(&mut self, now: Millis) -> Option<Entry> {
         while let Some((at, place)) = self.expiries.pop(now) {
-            let current = self.entries.get(place).and_then(|e| e.expires) == Some(at);
+            let current = self.entries.get(place).and_then(Entry::expires) == Some(at);
             if current {
-                return Some(self.take(place));
+                return self.take(place);
             }
         }
         None
@@ -195,7 +182,7 @@ impl Table {
         }
         // Twice round at most: after the first round nothing counts as read.
         loop {
-            if self.hand >= self.entries.capacity() {
+            if self.hand >= self.entries.end() {
                 self.hand = 0;
             }
             let place = self.hand;
@@ -206,7 +193,7 @@ impl Table {
             if entry.has_key(but) || std::mem::take(&mut entry.read) {
                 continue;
             }
-            return Some(self.take(place));
+            return self.take(place);
         }
     }
 
@@ -219,7 +206,7 @@ impl Table {
         now: Millis,
     ) -> (Vec<&str>, Option<u64>) {
         let (mut keys, mut bytes) = (Vec::new(), 0);
-        let end = self.entries.capacity() as u64;
+        let end = self.entries.end() as u64;
         for place in from..end {
             let Some(entry) = self.entries.get(place as usize) else {
                 continue;

@@ -2,6 +2,7 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+mod clock;
 mod fetch;
 pub(crate) mod inherit;
 pub(crate) mod page;
@@ -18,7 +19,8 @@ mod usage;
 #[cfg(test)]
 mod rerun;
 
-pub use fetch::fetch;
+pub use clock::{TICK_MS, lately};
+pub use fetch::{fetch, fetch_value};
 pub use process::Exit;
 pub use runtime_dir::{
     Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,

@@ -5,7 +5,7 @@ use super::intake::Come;
 use crate::protocol::Ask;
 
 /// Questions that are looked ahead of: what they need fits the processor's innermost cache.
-pub(super) const WINDOW: usize = 64;
+pub(super) const WINDOW: usize = 32;
 /// With fewer bytes in all namespaces than these nothing is far away.
 const SMALL: usize = 512 * 1024;
 
@@ -15,7 +15,7 @@ impl CacheManager {
         if come.len() < 2 || self.bytes < SMALL {
             return;
         }
-        let (mut places, mut found) = ([(0, 0); WINDOW], 0);
+        let (mut keys, mut found) = ([(0, 0); WINDOW], 0);
         for come in &come[..come.len().min(WINDOW)] {
             let Come::Asked { link, bytes: range } = come else {
                 continue;
@@ -27,13 +27,18 @@ impl CacheManager {
             let Some(space) = tie.and_then(|tie| self.spaces.tied(tie)) else {
                 continue;
             };
-            if let Some(place) = self.spaces[space].table.likely_place(key) {
-                places[found] = (space, place);
-                found += 1;
+            keys[found] = (space, self.spaces[space].table.fetch_place(key));
+            found += 1;
+        }
+        let (mut places, mut left) = ([(0, 0); WINDOW], 0);
+        for (space, hash) in &keys[..found] {
+            if let Some(place) = self.spaces[*space].table.fetch_entry(*hash) {
+                places[left] = (*space, place);
+                left += 1;
             }
         }
-        for (space, place) in &places[..found] {
-            self.spaces[*space].table.fetch(*place);
+        for (space, place) in &places[..left] {
+            self.spaces[*space].table.fetch_bytes(*place);
         }
     }
 }

@@ -125,8 +125,8 @@ impl CacheManager {
                 let answer = found.map_or(Answer::Absent, |entry| Answer::Inspected {
                     value: entry.value(),
                     persist: entry.persist,
-                    left_ms: entry.expires.map(|at| at.saturating_sub(now)),
-                    version: entry.version,
+                    left_ms: entry.expires().map(|at| at.saturating_sub(now)),
+                    version: entry.version(),
                 });
                 self.links.answer(link, number, answer);
             }

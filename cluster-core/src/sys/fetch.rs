@@ -18,6 +18,12 @@ pub fn fetch(bytes: &[u8]) {
     }
 }
 
+/// The same with a value that is no longer than a line, and stands on one.
+#[inline]
+pub fn fetch_value<T>(value: &T) {
+    fetch_line(std::ptr::from_ref(value).cast());
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn fetch_line(line: *const u8) {

@@ -1,0 +1,114 @@
+//! The entries by their places: numbers that stay theirs for as long as they are there, and are given to others afterwards.
+
+use std::ops::{Index, IndexMut};
+
+use super::entry::Entry;
+
+#[derive(Default)]
+pub(super) struct Places {
+    all: Vec<Option<Entry>>,
+    /// Those that are free, the next one last.
+    free: Vec<u32>,
+}
+
+impl Places {
+    /// How many are taken.
+    pub(super) fn len(&self) -> usize {
+        self.all.len() - self.free.len()
+    }
+
+    /// All places are below this one.
+    pub(super) fn end(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&Entry> {
+        self.all.get(place)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Entry> {
+        self.all.get_mut(place)?.as_mut()
+    }
+
+    /// Has the processor fetch the entry at a place, without a look at it.
+    #[inline]
+    pub(super) fn fetch(&self, place: usize) {
+        if let Some(entry) = self.all.get(place) {
+            cluster_core::sys::fetch_value(entry);
+        }
+    }
+
+    /// Adds an entry; gives back its place.
+    pub(super) fn insert(&mut self, entry: Entry) -> usize {
+        match self.free.pop() {
+            Some(place) => {
+                let place = place as usize;
+                self.all[place] = Some(entry);
+                place
+            }
+            None => {
+                self.all.push(Some(entry));
+                self.all.len() - 1
+            }
+        }
+    }
+
+    /// Takes the entry of a place out.
+    pub(super) fn remove(&mut self, place: usize) -> Option<Entry> {
+        let entry = self.all.get_mut(place)?.take()?;
+        // The index has made sure that there are fewer than 2^32.
+        self.free.push(u32::try_from(place).unwrap_or(u32::MAX));
+        if self.len() == 0 {
+            *self = Places::default();
+        }
+        Some(entry)
+    }
+}
+
+impl Index<usize> for Places {
+    type Output = Entry;
+
+    /// # Panics
+    ///
+    /// Where the place is free.
+    fn index(&self, place: usize) -> &Entry {
+        self.get(place).expect("the place is taken")
+    }
+}
+
+impl IndexMut<usize> for Places {
+    /// # Panics
+    ///
+    /// Where the place is free.
+    fn index_mut(&mut self, place: usize) -> &mut Entry {
+        self.get_mut(place).expect("the place is taken")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Put;
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_again_when_it_is_free() {
+        let put = Put {
+            value: b"v",
+            expires: None,
+            persist: false,
+            version: 7,
+        };
+        let mut places = Places::default();
+        let [a, b, c] = ["a", "b", "c"].map(|key| places.insert(Entry::new(key, &put)));
+        assert_eq!((a, b, c, places.len(), places.end()), (0, 1, 2, 3, 3));
+        assert_eq!(places.remove(b).unwrap().key(), "b");
+        assert!(places.remove(b).is_none() && places.get(b).is_none());
+        assert_eq!((places.len(), places.end()), (2, 3));
+        assert_eq!(places.insert(Entry::new("d", &put)), b);
+        assert_eq!(places[b].key(), "d");
+        for place in [a, b, c] {
+            assert!(places.remove(place).is_some());
+        }
+        assert_eq!((places.len(), places.end()), (0, 0));
+    }
+}
