@@ -65,7 +65,7 @@ async fn fly(link: Rc<Link>, space: Arc<Space>, key: Box<str>, order: Order) -> 
     // Another may load first, and fail, and then it is our turn.
     let wait = order.load_timeout.saturating_add(space.wait);
     match link.ask(&space, acquire, Again::Yes, wait).await? {
-        Got::Hit { value, .. } => Ok(Some(value.into())),
+        Got::Hit { value, .. } => Ok(Some(value[..].into())),
         Got::Absent => Ok(None),
         Got::Failed(cause) => Err(failed(&space, &key, cause)),
         Got::Lease { lease, stale } => {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use cluster_core::Closed;
 use cluster_core::endpoint::{Connection, SendError, Sender};
+use cluster_core::sys::{TICK_MS, lately};
 use hashbrown::HashSet;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
@@ -30,6 +31,9 @@ use crate::protocol::{Ask, Op, Refusal, Told};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause before another attempt.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Waits as long as this may end a tick too early or too late.
+const ROUGH: Duration = Duration::from_millis(25 * TICK_MS);
 
 thread_local! {
     static LINKS: RefCell<Vec<Rc<Link>>> = const { RefCell::new(Vec::new()) };
@@ -382,9 +386,14 @@ impl From<Duration> for Time {
     /// From now on; it ends decades from now where it has no end.
     fn from(wait: Duration) -> Self {
         const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+        // Of a long wait a tick is a small part, and an exact look at the clock costs as much as writing the question does.
+        let now = match wait < ROUGH {
+            true => Instant::now(),
+            false => lately(),
+        };
         Time {
             wait,
-            end: Instant::now() + wait.min(DECADES),
+            end: now + wait.min(DECADES),
         }
     }
 }

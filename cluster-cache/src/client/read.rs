@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 
-use super::answer::Got;
+use super::answer::{Bytes, Got};
 use super::copies;
 use super::link::{Again, Link, Time};
 use super::near::{Held, Offered};
@@ -24,7 +24,7 @@ use crate::protocol::{Op, Refusal};
 pub(super) enum Found {
     /// In this process.
     Held(Arc<Held>),
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
 }
 
 impl Found {
@@ -175,9 +175,9 @@ async fn ask(
         match (reply.got, &near) {
             (Got::Hit { value, .. }, None) => return Ok(Some(Found::Bytes(value))),
             (Got::Hit { value, left_ms }, Some(near)) => {
-                match near.offer(key, value, reply.as_of, left_ms) {
+                match near.offer(key, value.to_vec(), reply.as_of, left_ms) {
                     Offered::Held(held) => return Ok(Some(Found::Held(held))),
-                    Offered::Passed(bytes) => return Ok(Some(Found::Bytes(bytes))),
+                    Offered::Passed(bytes) => return Ok(Some(Found::Bytes(bytes.into()))),
                     // A change of it was heard of on another thread's connection meanwhile.
                     Offered::Outdated => {}
                 }

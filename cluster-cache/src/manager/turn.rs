@@ -61,7 +61,7 @@ impl CacheManager {
                 ref options,
                 built_ms,
             } => {
-                let options = options.as_ref().map(|options| (options, built_ms));
+                let options = options.as_deref().map(|options| (options, built_ms));
                 self.open(link, ask.space, name, options)?;
                 self.links.answer(link, number, Answer::Done);
                 return Ok(());
@@ -73,7 +73,7 @@ impl CacheManager {
                 return Ok(());
             }
             Op::Meta => {
-                let answer = Answer::Meta(self.meta());
+                let answer = Answer::Meta(Box::new(self.meta()));
                 self.links.answer(link, number, answer);
                 return Ok(());
             }
@@ -183,7 +183,7 @@ impl CacheManager {
                 self.links.answer(link, number, Answer::Done);
             }
             Op::Stat => {
-                let answer = Answer::Stat(self.spaces[space].figures());
+                let answer = Answer::Stat(Box::new(self.spaces[space].figures()));
                 self.links.answer(link, number, answer);
             }
             Op::Clear => {
