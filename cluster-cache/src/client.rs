@@ -18,6 +18,7 @@ mod questions;
 mod read;
 mod space;
 mod watch;
+mod way;
 
 pub use cache::{Cache, CacheExt};
 pub use near::CopyStat;

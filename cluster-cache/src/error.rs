@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::limits::{MOST_KEY_BYTES, MOST_NAME_BYTES};
 use crate::protocol::Refusal;
@@ -104,6 +105,13 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    /// No answer came within so long.
+    pub(crate) fn late(wait: Duration) -> Self {
+        CacheError::Deadline {
+            waited_ms: crate::options::millis(wait),
+        }
+    }
+
     /// Whether the same may go well a little later.
     pub fn is_retryable(&self) -> bool {
         matches!(

@@ -6,6 +6,7 @@
 //! The manager and its connections share one arbiter. What the connections have read waits in one buffer, in the order of its
 //! coming; one wake-up hands the manager all of it. An answer is written from the table straight into the queue of its connection.
 
+mod ahead;
 mod entries;
 mod handover;
 mod intake;
@@ -291,14 +292,21 @@ impl Handler<Intook> for CacheManager {
         if syncs {
             self.links.hold();
         }
-        for come in work.come {
-            match come {
-                intake::Come::Opened { link, sender, pid } => {
+        for (n, come) in work.come.iter().enumerate() {
+            if n % ahead::WINDOW == 0 {
+                self.fetch_ahead(&work.come[n..], &work.bytes);
+            }
+            match *come {
+                intake::Come::Opened {
+                    link,
+                    ref sender,
+                    pid,
+                } => {
                     debug!(pid, "a client of the cache has connected");
-                    self.links.open(link, sender, pid);
+                    self.links.open(link, sender.clone(), pid);
                 }
-                intake::Come::Asked { link, bytes } => {
-                    let asked = &work.bytes[bytes];
+                intake::Come::Asked { link, ref bytes } => {
+                    let asked = &work.bytes[bytes.clone()];
                     match self.links.defer(link, asked) {
                         Deferred::No => self.hear(link, asked, now),
                         Deferred::First(sender) => self.intake.tell_when_drained(link, sender),

@@ -56,8 +56,8 @@ impl CacheOptions {
         }
     }
 
-    pub(crate) fn to_open(&self) -> Option<SpaceOptions> {
-        (!self.existing).then(|| self.space.clone())
+    pub(crate) fn to_open(&self) -> Option<Box<SpaceOptions>> {
+        (!self.existing).then(|| Box::new(self.space.clone()))
     }
 
     /// Whether values outlive the cache manager; not, unless set.

@@ -9,6 +9,8 @@
 
 mod part;
 
+mod by_hand;
+
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +54,8 @@ pub(crate) enum Op<'a> {
     /// Ties the client's number to a namespace, which is made where there is none and it is said how it is to be.
     Open {
         name: &'a str,
-        options: Option<SpaceOptions>,
+        /// In a box, as what is rare and long in answers: questions and answers are moved often, and nearly all are short.
+        options: Option<Box<SpaceOptions>>,
         /// When the client's program was built: the options of a newer build take the place of an older one's.
         built_ms: u64,
     },
@@ -239,11 +242,11 @@ pub(crate) enum Answer<'a> {
         keys: Vec<&'a str>,
         next: Option<u64>,
     },
-    Stat(Stat),
+    Stat(Box<Stat>),
     Namespaces {
         names: Vec<&'a str>,
     },
-    Meta(MetaReply),
+    Meta(Box<MetaReply>),
     Refused(Refusal),
 }
 

@@ -1,43 +1,34 @@
 //! The entries of one namespace: found by key, ended at their time, bounded in bytes. Pure: the time comes from outside.
 //!
 //! Entries stand at places, which are stable numbers: the index holds places, the queue of expiries holds places, a listing of the
-//! keys goes on from a place, also with a successor, and what is yet to be sent to one is a set of places. The entry that gives way when the namespace is full is found by the CLOCK algorithm
-//! (Corbató, 1968) over the places: a hand passes over them, spares what was read since it last came by, and takes the first that
-//! was not. A cache of a library would own the keys and values, with no versions, no places to list from, and no say in
-//! what an entry weighs; what is a library's here is the index ([`hashbrown`]).
+//! keys goes on from a place, also with a successor, and what is yet to be sent to one is a set of places. The entry that gives way
+//! when the namespace is full is found by the CLOCK algorithm (Corbató, 1968) over the places: a hand passes over them, spares what
+//! was read since it last came by, and takes the first that was not. A cache of a library would own the keys and values, with no
+//! versions, no places to list from, and no say in what an entry weighs; what is a library's here is the hash ([`hashbrown`]'s).
 
 mod entry;
 mod expiry;
+mod index;
 mod places;
 mod unsent;
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 pub(crate) use entry::{Entry, Millis, Put};
 use expiry::Expiries;
+use index::Index;
 use places::Places;
 use unsent::Unsent;
 
 /// What an entry costs besides its key and value: its place, its part of the index, the allocator's own.
 pub(crate) const OVERHEAD: usize = 96;
 
-/// Where an entry stands, and a part of its key's hash: most others are told apart without a look at them.
-struct Place {
-    number: u32,
-    tag: u32,
-}
-
-/// The part of the hash that the index does not use itself.
-fn tag(hash: u64) -> u32 {
-    (hash >> 20) as u32
-}
-
 /// The entries of a namespace.
 pub(crate) struct Table {
     entries: Places,
-    index: HashTable<Place>,
+    index: Index,
     hasher: DefaultHashBuilder,
     expiries: Expiries,
     bytes: usize,
@@ -65,7 +56,7 @@ impl Table {
     pub(crate) fn new() -> Self {
         Table {
             entries: Places::default(),
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: DefaultHashBuilder::default(),
             expiries: Expiries::default(),
             bytes: 0,
@@ -86,10 +77,32 @@ impl Table {
 
     fn place(&self, key: &str) -> Option<usize> {
         let hash = self.hasher.hash_one(key.as_bytes());
-        let found = self.index.find(hash, |place| {
-            place.tag == tag(hash) && self.entries[place.number as usize].has_key(key)
-        });
-        found.map(|place| place.number as usize)
+        let is_it = |place: u32| self.entries[place as usize].has_key(key);
+        self.index.find(hash, is_it)
+    }
+
+    /// Has the processor fetch where the place of a key stands, which is needed soon; gives back what tells the key.
+    #[inline]
+    pub(crate) fn fetch_place(&self, key: &[u8]) -> u64 {
+        let hash = self.hasher.hash_one(key);
+        self.index.fetch(hash);
+        hash
+    }
+
+    /// The same with the entry, as far as it can be found without a look at it; gives back its place.
+    #[inline]
+    pub(crate) fn fetch_entry(&self, hash: u64) -> Option<usize> {
+        let place = self.index.find(hash, |_| true)?;
+        self.entries.fetch(place);
+        Some(place)
+    }
+
+    /// The same with what the entry of a place holds.
+    #[inline]
+    pub(crate) fn fetch_bytes(&self, place: usize) {
+        if let Some(entry) = self.entries.get(place) {
+            entry.fetch();
+        }
     }
 
     /// An entry whose time is not over; that it was read counts for it when others have to give way.
@@ -123,7 +136,7 @@ impl Table {
     pub(crate) fn put(&mut self, key: &str, put: &Put<'_>) {
         if let Some(place) = self.place(key) {
             let entry = &mut self.entries[place];
-            let before = entry.expires;
+            let before = entry.expires();
             self.bytes -= entry.len();
             entry.put(put);
             self.bytes += entry.len();
@@ -143,17 +156,8 @@ impl Table {
 
     /// Puts an entry into the index.
     fn find_from_now_on(&mut self, place: usize) {
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of = |place: &Place| {
-            let entry = &entries[place.number as usize];
-            hasher.hash_one(entry.key_as_bytes())
-        };
-        let hash = hasher.hash_one(entries[place].key_as_bytes());
-        let indexed = Place {
-            number: u32::try_from(place).unwrap_or(u32::MAX),
-            tag: tag(hash),
-        };
-        self.index.insert_unique(hash, indexed, hash_of);
+        let hash = self.hasher.hash_one(self.entries[place].key_as_bytes());
+        self.index.insert(hash, place);
     }
 
     fn changed(&mut self, place: usize) {
@@ -163,42 +167,38 @@ impl Table {
     }
 
     fn expect(&mut self, place: usize) {
-        if let Some(at) = self.entries[place].expires {
+        if let Some(at) = self.entries[place].expires() {
             self.expiries.push(at, place);
             let entries = &self.entries;
             self.expiries.tidy(entries.len(), |at, place| {
-                entries.get(place).is_some_and(|e| e.expires == Some(at))
+                entries.get(place).is_some_and(|e| e.expires() == Some(at))
             });
         }
     }
 
     /// Takes an entry out, whatever its time.
     pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
-        let place = self.place(key)?;
-        Some(self.take(place))
+        self.take(self.place(key)?)
     }
 
-    fn take(&mut self, place: usize) -> Entry {
-        let entry = self.entries.remove(place);
+    fn take(&mut self, place: usize) -> Option<Entry> {
+        let entry = self.entries.remove(place)?;
         let hash = self.hasher.hash_one(entry.key_as_bytes());
-        let is_it = |other: &Place| other.number as usize == place;
-        if let Ok(found) = self.index.find_entry(hash, is_it) {
-            found.remove();
-        }
+        self.index.remove(hash, place);
         self.bytes -= entry.len() + OVERHEAD;
         self.changed(place);
-        if self.entries.is_empty() {
+        if self.entries.len() == 0 {
             self.hand = 0;
         }
-        entry
+        Some(entry)
     }
 
     /// Takes the next entry out whose time is over.
     pub(crate) fn next_over(&mut self, now: Millis) -> Option<Entry> {
         while let Some((at, place)) = self.expiries.pop(now) {
-            let current = self.entries.get(place).and_then(|e| e.expires) == Some(at);
+            let current = self.entries.get(place).and_then(Entry::expires) == Some(at);
             if current {
-                return Some(self.take(place));
+                return self.take(place);
             }
         }
         None
@@ -227,7 +227,7 @@ impl Table {
             if entry.has_key(but) || std::mem::take(&mut entry.read) {
                 continue;
             }
-            return Some(self.take(place));
+            return self.take(place);
         }
     }
 

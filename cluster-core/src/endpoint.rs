@@ -33,7 +33,8 @@ use crate::protocol::{Hello, PROTOCOL, Welcome};
 use crate::sys::SocketError;
 use crate::sys::socket;
 use crate::sys::stream::Stream;
-use crate::wire::codec;
+use crate::wire::codec::{self, CodecError};
+pub use crate::wire::fields::{NoField, Reader, Writer};
 use crate::wire::frame::{Header, Lane};
 
 /// What the messages of a service are sent as; the kinds below are the bridge's own.
@@ -310,14 +311,25 @@ impl Sender {
     ///
     /// Why it did not set out.
     pub fn send<T: Serialize>(&self, message: &T) -> Result<(), SendError> {
-        self.0
-            .push(HEADER, |out| codec::encode_into(message, out))
-            .map_err(|refusal| match refusal {
-                Refusal::Backlogged => SendError::Backlogged,
-                Refusal::Unreachable | Refusal::Closed => SendError::Closed,
-                Refusal::TooLarge(bytes) => SendError::TooLarge(bytes),
-                Refusal::Codec(e) => SendError::Codec(e),
-            })
+        self.send_written(|out| encode(message, out))
+    }
+
+    /// Sends a message as `write` appends it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_written(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<(), SendError> {
+        self.0.push(HEADER, write).map_err(|refusal| match refusal {
+            Refusal::Backlogged => SendError::Backlogged,
+            Refusal::Unreachable | Refusal::Closed => SendError::Closed,
+            Refusal::TooLarge(bytes) => SendError::TooLarge(bytes),
+            Refusal::Codec(e) => SendError::Codec(e),
+        })
     }
 
     /// Has all that is sent from now on wait, until [`release`](Self::release): where it is not yet known whether it will be true.
@@ -380,7 +392,16 @@ pub enum SendError {
     TooLarge(usize),
     /// The message cannot be written.
     #[error("it cannot be encoded")]
-    Codec(#[source] codec::CodecError),
+    Codec(#[source] CodecError),
+}
+
+/// Appends a message to a buffer, which is left as it was if the message cannot be written.
+///
+/// # Errors
+///
+/// Why it cannot be written.
+pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    codec::encode_into(message, out)
 }
 
 /// Reads a message, which may refer to the bytes that it was read from.

@@ -2,7 +2,9 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+mod clock;
 pub(crate) mod fd_passing;
+mod fetch;
 mod heap;
 pub(crate) mod inherit;
 pub(crate) mod listen_fds;
@@ -16,12 +18,15 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod stacks;
 pub(crate) mod stream;
+mod text;
 pub(crate) mod turns;
 mod usage;
 
 #[cfg(test)]
 mod rerun;
 
+pub use clock::{TICK_MS, lately};
+pub use fetch::{fetch, fetch_value};
 pub(crate) use heap::{ALLOCATOR, Heap, trim_memory};
 pub use listen_fds::ListenFdsError;
 pub use process::Exit;
@@ -29,6 +34,7 @@ pub use runtime_dir::{
     Discovery, Holder, Lock, Running, RuntimeDir, RuntimeDirError, candidates, discover,
 };
 pub use socket::{Address, SocketError};
+pub(crate) use text::text;
 pub use usage::Usage;
 pub use usage::memory_bound;
 pub(crate) use usage::{memory_limit, peak_rss_bytes, proportional_bytes};

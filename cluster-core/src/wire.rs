@@ -6,6 +6,7 @@
 //! ```
 
 pub(crate) mod codec;
+pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod head;
 pub(crate) mod message;

@@ -39,6 +39,9 @@ pub(crate) struct BenchArgs {
     /// How long one measurement takes, in seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Of bench cache: only what has this in its name, as "get, 64" or "million"; nothing is written then
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Fail where a required ratio is missed
     #[arg(long)]
     check: bool,
@@ -61,6 +64,7 @@ enum Name {
 pub(crate) struct Plan {
     rounds: u32,
     length: Duration,
+    only: Option<String>,
     target: PathBuf,
     interrupted: Arc<AtomicBool>,
 }
@@ -211,13 +215,18 @@ impl Plan {
         }
     }
 
+    /// Whether a piece of work is to be measured.
+    fn wants(&self, work: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| work.contains(only))
+    }
+
     /// Where logs and figures go.
     fn folder(&self) -> PathBuf {
         self.target.join("bench")
     }
 }
 
-/// Measures, prints the table, and writes it as JSON and as a chart.
+/// Measures, prints the table, and writes it as JSON and as a chart where it is whole.
 ///
 /// # Errors
 /// Where something could not be measured, and, with `--check`, where a required ratio is missed.
@@ -231,6 +240,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
     let plan = Plan {
         rounds: args.rounds,
         length,
+        only: args.only.clone(),
         target: workspace::target_directory()?,
         interrupted,
     };
@@ -250,6 +260,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
 
 fn report(plan: &Plan, name: &str, table: &Table) -> Result<(), BenchError> {
     println!("\n{table}");
+    if plan.only.is_some() {
+        return Ok(());
+    }
     let json = plan.folder().join(format!("{name}.json"));
     write(&json, &serde_json::to_string_pretty(table)?)?;
     let docs = workspace::root().join("docs");

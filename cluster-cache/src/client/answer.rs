@@ -1,6 +1,64 @@
 //! An answer, taken out of the bytes that it came in.
 
+use std::cell::RefCell;
+use std::ops::Deref;
+
 use crate::protocol::{Answer, MetaReply, Refusal, Stat};
+
+/// Buffers of values that a thread keeps at most for the next ones, and how long they may be.
+const SPARES: (usize, usize) = (64, 4096);
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The bytes of a value, for as long as it takes to read it. As many come at once and are read one after another, more than an allocator
+/// keeps at hand, their buffers are used again.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bytes(Vec<u8>);
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        if bytes.len() > SPARES.1 {
+            return Bytes(bytes.to_vec());
+        }
+        // A thread that ends has none any more.
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        let mut buffer = spare.ok().flatten().unwrap_or_default();
+        buffer.extend_from_slice(bytes);
+        Bytes(buffer)
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes(bytes)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        if !(1..=SPARES.1).contains(&self.0.capacity()) {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.0);
+        buffer.clear();
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARES.0 {
+                spare.push(buffer);
+            }
+        });
+    }
+}
 
 /// An answer, and when it was true.
 #[derive(Debug)]
@@ -18,7 +76,7 @@ pub(super) enum Got {
     Accepted(bool),
     Absent,
     Hit {
-        value: Vec<u8>,
+        value: Bytes,
         left_ms: Option<u64>,
     },
     Removed(Vec<u8>),
@@ -36,9 +94,9 @@ pub(super) enum Got {
         keys: Vec<String>,
         next: Option<u64>,
     },
-    Stat(Stat),
+    Stat(Box<Stat>),
     Namespaces(Vec<String>),
-    Meta(MetaReply),
+    Meta(Box<MetaReply>),
     Refused(Refusal),
 }
 
@@ -50,7 +108,7 @@ impl From<Answer<'_>> for Got {
             Answer::Accepted(taken) => Got::Accepted(taken),
             Answer::Absent => Got::Absent,
             Answer::Hit { value, left_ms } => Got::Hit {
-                value: value.to_vec(),
+                value: value.into(),
                 left_ms,
             },
             Answer::Removed { value } => Got::Removed(value.to_vec()),

@@ -299,7 +299,7 @@ impl Cache {
     /// Why it cannot be asked for.
     pub async fn stat(&self) -> Result<Stat, CacheError> {
         match self.ask(|| Op::Stat, Again::Yes).await? {
-            Got::Stat(stat) => Ok(stat),
+            Got::Stat(stat) => Ok(*stat),
             _ => Err(CacheError::Protocol),
         }
     }
@@ -313,9 +313,7 @@ impl Cache {
         let link = Link::of(&self.space);
         let reply = link.ask_for_reply(&self.space, || Op::Clear, Again::Yes, self.wait);
         let reply = reply.await?;
-        if let Some(near) = &*self.space.near.read() {
-            near.cleared(reply.as_of);
-        }
+        self.space.with_copies(|near| near.cleared(reply.as_of));
         match reply.got {
             Got::Done => Ok(()),
             _ => Err(CacheError::Protocol),
@@ -342,18 +340,18 @@ impl Cache {
     /// Dropped, it leaves copies that are kept as soon as a value is read.
     pub async fn make_copy(&self, options: CopyOptions) -> Result<(), CacheError> {
         let near = Arc::new(Near::new(options));
-        *self.space.near.write() = Some(Arc::clone(&near));
+        self.space.keep(Some(Arc::clone(&near)));
         copies::follow(&Link::of(&self.space), &self.space, &near).await
     }
 
     /// Keeps no copies any more.
     pub fn unmake_copy(&self) {
-        *self.space.near.write() = None;
+        self.space.keep(None);
     }
 
     /// What the copies of this process have done; nothing where none are kept.
     pub fn copy_stat(&self) -> Option<CopyStat> {
-        self.space.near.read().as_ref().map(|near| near.stat())
+        self.space.with_copies(|near| near.stat())
     }
 
     /// Drops the namespace with its entries and its options: the next one who opens it says how it is to be.
@@ -388,7 +386,7 @@ pub(crate) async fn namespaces(path: &Path, wait: Duration) -> Result<Vec<String
 /// What the manager at a socket says of itself.
 pub(crate) async fn meta(path: &Path, wait: Duration) -> Result<MetaReply, CacheError> {
     match ask_manager(path, wait, || Op::Meta).await? {
-        Got::Meta(meta) => Ok(meta),
+        Got::Meta(meta) => Ok(*meta),
         _ => Err(CacheError::Protocol),
     }
 }

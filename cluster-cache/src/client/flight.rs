@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::answer::Got;
 use super::lease::Lease;
-use super::link::{Again, Link, after};
+use super::link::{Again, Link, Time};
 use super::space::Space;
 use crate::error::CacheError;
 use crate::options::millis;
@@ -65,11 +65,11 @@ async fn fly(link: Rc<Link>, space: Arc<Space>, key: Box<str>, order: Order) -> 
     // Another may load first, and fail, and then it is our turn.
     let wait = order.load_timeout.saturating_add(space.wait);
     match link.ask(&space, acquire, Again::Yes, wait).await? {
-        Got::Hit { value, .. } => Ok(Some(value.into())),
+        Got::Hit { value, .. } => Ok(Some(value[..].into())),
         Got::Absent => Ok(None),
         Got::Failed(cause) => Err(failed(&space, &key, cause)),
         Got::Lease { lease, stale } => {
-            let until = after(order.load_timeout);
+            let until = Time::from(order.load_timeout).end;
             let lease = Lease::hold(&link, &space, &key, lease, until);
             let loading = run(link, space, key, order, lease);
             if stale.is_empty() {

@@ -2,15 +2,17 @@
 //! the thread lives.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use cluster_core::Closed;
-use cluster_core::endpoint::{self, Connection, SendError, Sender};
+use cluster_core::endpoint::{Connection, SendError, Sender};
+use cluster_core::sys::{TICK_MS, lately};
+use hashbrown::HashSet;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tracing::{debug, info};
@@ -29,6 +31,9 @@ use crate::protocol::{Ask, Op, Refusal, Told};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause before another attempt.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Waits as long as this may end a tick too early or too late.
+const ROUGH: Duration = Duration::from_millis(25 * TICK_MS);
 
 thread_local! {
     static LINKS: RefCell<Vec<Rc<Link>>> = const { RefCell::new(Vec::new()) };
@@ -109,7 +114,7 @@ impl Link {
     }
 
     /// The connection, as soon as it stands.
-    async fn connected(&self, deadline: Instant, wait: Duration) -> Result<Sender, CacheError> {
+    async fn connected(&self, time: Time) -> Result<Sender, CacheError> {
         if let Some(sender) = self.sender() {
             return Ok(sender);
         }
@@ -123,10 +128,10 @@ impl Link {
                 up.await;
             }
         };
-        let standing = timeout_at(deadline.into(), standing).await;
+        let standing = timeout_at(time.end.into(), standing).await;
         standing.map_err(|_| CacheError::Unreachable {
             path: self.path.to_path_buf(),
-            waited_ms: crate::options::millis(wait),
+            waited_ms: crate::options::millis(time.wait),
         })
     }
 
@@ -136,9 +141,51 @@ impl Link {
         state.sender.is_some() && state.connections == connection
     }
 
+    /// Sends a question at once; nothing where something is in its way, and it has not been sent: the connection does not stand,
+    /// does not know the namespace yet, or has no room.
+    pub(super) fn ask_at_once(
+        self: &Rc<Self>,
+        space: &Space,
+        op: Op<'_>,
+        deadline: Instant,
+    ) -> Option<Asked<'static>> {
+        let mut state = self.state.borrow_mut();
+        let State {
+            sender: Some(sender),
+            opened,
+            questions,
+            ..
+        } = &mut *state
+        else {
+            return None;
+        };
+        if !opened.contains(&space.number) {
+            return None;
+        }
+        let (number, earlier) = questions.file(deadline)?;
+        let ask = Ask {
+            number,
+            space: space.number,
+            op,
+        };
+        if sender.send_written(|out| ask.write(out)).is_err() {
+            questions.forget(number, None);
+            return None;
+        }
+        drop(state);
+        if earlier {
+            self.earlier.notify_one();
+        }
+        Some(Asked {
+            link: Rc::clone(self),
+            number,
+            lease_of: None,
+        })
+    }
+
     /// Asks the manager, under a deadline.
     pub(super) async fn ask<'a>(
-        &self,
+        self: &Rc<Self>,
         space: &Space,
         op: impl Fn() -> Op<'a>,
         again: Again,
@@ -150,16 +197,16 @@ impl Link {
 
     /// The same, where it matters when the answer was true.
     pub(super) async fn ask_for_reply<'a>(
-        &self,
+        self: &Rc<Self>,
         space: &Space,
         op: impl Fn() -> Op<'a>,
         again: Again,
-        wait: Duration,
+        time: impl Into<Time>,
     ) -> Result<Reply, CacheError> {
-        let deadline = after(wait);
+        let time = time.into();
         let mut reopened = false;
         loop {
-            let sender = self.connected(deadline, wait).await?;
+            let sender = self.connected(time).await?;
             let known = space.number == space::NAMELESS
                 || self.state.borrow().opened.contains(&space.number);
             if !known {
@@ -169,7 +216,7 @@ impl Link {
                     options,
                     built_ms: built_ms(),
                 };
-                let opened = self.put(&sender, space.number, open, deadline, wait);
+                let opened = self.put(&sender, space.number, open, time);
                 match opened.await? {
                     Put::Answered(reply) => match reply.got {
                         Got::Done => self.state.borrow_mut().opened.insert(space.number),
@@ -179,7 +226,7 @@ impl Link {
                     Put::Lost | Put::Unheard => continue,
                 };
             }
-            let asked = self.put(&sender, space.number, op(), deadline, wait);
+            let asked = self.put(&sender, space.number, op(), time);
             match asked.await? {
                 Put::Answered(reply) => match reply.got {
                     // Another process has destroyed the namespace: it is made anew, once.
@@ -198,17 +245,14 @@ impl Link {
 
     /// Sends one question and waits for its answer.
     async fn put(
-        &self,
+        self: &Rc<Self>,
         sender: &Sender,
         space: u32,
         op: Op<'_>,
-        deadline: Instant,
-        wait: Duration,
+        time: Time,
     ) -> Result<Put, CacheError> {
-        let late = || CacheError::Deadline {
-            waited_ms: crate::options::millis(wait),
-        };
-        let filed = self.state.borrow_mut().questions.file(deadline);
+        let late = || CacheError::late(time.wait);
+        let filed = self.state.borrow_mut().questions.file(time.end);
         let (number, earlier) = filed.ok_or_else(late)?;
         if earlier {
             self.earlier.notify_one();
@@ -218,26 +262,26 @@ impl Link {
             _ => None,
         };
         let asked = Asked {
-            link: self,
+            link: Rc::clone(self),
             number,
             lease_of,
         };
         let ask = Ask { number, space, op };
         loop {
-            match sender.send(&ask) {
+            match sender.send_written(|out| ask.write(out)) {
                 Ok(()) => break,
                 Err(SendError::Closed) => {
                     tokio::task::yield_now().await;
                     return Ok(Put::Unheard);
                 }
                 Err(SendError::Backlogged) => {
-                    let room = timeout_at(deadline.into(), sender.ready()).await;
+                    let room = timeout_at(time.end.into(), sender.ready()).await;
                     room.map_err(|_| late())?;
                 }
                 Err(_) => return Err(CacheError::Protocol),
             }
         }
-        let outcome = poll_fn(|cx| self.state.borrow_mut().questions.poll(asked.number, cx)).await;
+        let outcome = poll_fn(|cx| asked.poll(cx)).await;
         match outcome {
             Outcome::Answered(reply) => Ok(Put::Answered(reply)),
             Outcome::Lost => Ok(Put::Lost),
@@ -254,13 +298,13 @@ impl Link {
             space,
             op,
         };
-        if let Err(e) = sender.send(&ask) {
+        if let Err(e) = sender.send_written(|out| ask.write(out)) {
             debug!(error = %e, "something was not told to the cache manager");
         }
     }
 
     fn hear(&self, bytes: &[u8]) -> Result<(), Closed> {
-        match endpoint::read::<Told<'_>>(bytes)? {
+        match Told::read(bytes)? {
             Told::Answer {
                 number,
                 as_of,
@@ -349,17 +393,41 @@ fn built_ms() -> u64 {
     *BUILT
 }
 
-/// The moment after so long a wait; decades from now where it has no end.
-pub(super) fn after(wait: Duration) -> Instant {
-    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
-    Instant::now() + wait.min(DECADES)
+/// How long an operation may take, and until when.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    pub(super) wait: Duration,
+    pub(super) end: Instant,
 }
 
-/// Forgets a question that nobody waits for any more.
-struct Asked<'a> {
-    link: &'a Link,
+impl From<Duration> for Time {
+    /// From now on; it ends decades from now where it has no end.
+    fn from(wait: Duration) -> Self {
+        const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+        // Of a long wait a tick is a small part, and an exact look at the clock costs as much as writing the question does.
+        let now = match wait < ROUGH {
+            true => Instant::now(),
+            false => lately(),
+        };
+        Time {
+            wait,
+            end: now + wait.min(DECADES),
+        }
+    }
+}
+
+/// A question under way; dropped, it is forgotten, as nobody waits for it any more.
+pub(super) struct Asked<'a> {
+    link: Rc<Link>,
     number: u64,
     lease_of: Option<(u32, &'a str)>,
+}
+
+impl Asked<'_> {
+    /// What became of it, once.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Outcome> {
+        self.link.state.borrow_mut().questions.poll(self.number, cx)
+    }
 }
 
 impl Drop for Asked<'_> {

@@ -2,24 +2,28 @@
 
 use std::future::IntoFuture;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
-use super::answer::Got;
+use super::answer::{Got, Reply};
 use super::flight::{self, Load, Order};
-use super::link::{Again, Link};
-use super::read::{self, Found};
+use super::link::{Again, Link, Time};
+use super::questions::Outcome;
+use super::read::{Found, Reading};
 use super::space::Space;
+use super::way::{Short, Way, over};
 use crate::error::CacheError;
 use crate::limits::MOST_KEY_BYTES;
 use crate::options::millis;
-use crate::protocol::{Keep, Op};
+use crate::protocol::{Keep, Op, Refusal};
 use crate::value;
 
 /// A value as it is kept: bytes that can be shown without knowing their type.
@@ -102,7 +106,7 @@ pub(super) fn decode<T: DeserializeOwned>(
 pub struct Get<'a, T> {
     space: &'a Arc<Space>,
     key: &'a str,
-    wait: Duration,
+    reading: Reading<'a>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -111,39 +115,26 @@ impl<'a, T> Get<'a, T> {
         Get {
             space,
             key,
-            wait,
+            reading: Reading::new(space, key, false, wait),
             of: PhantomData,
         }
     }
 
     /// How long it may take.
     pub fn wait(mut self, wait: Duration) -> Self {
-        self.wait = wait;
+        self.reading.wait(wait);
         self
     }
 }
 
-impl<'a, T: DeserializeOwned + 'a> IntoFuture for Get<'a, T> {
+impl<T: DeserializeOwned> Future for Get<'_, T> {
     type Output = Result<Option<T>, CacheError>;
-    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Get {
-            space, key, wait, ..
-        } = self;
-        async move {
-            let found = find(space, key, wait).await?;
-            found.map(|found| found.decode(space, key)).transpose()
-        }
-        .boxed_local()
-    }
-}
-
-async fn find(space: &Arc<Space>, key: &str, wait: Duration) -> Result<Option<Found>, CacheError> {
-    check_key(space, key)?;
-    match read::nearby(space, key) {
-        Some(found) => Ok(Some(found)),
-        None => read::ask(&Link::of(space), space, key, false, wait).await,
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let found = ready!(this.reading.poll_unpin(cx))?;
+        let decode = |found: Found| found.decode(this.space, this.key);
+        Poll::Ready(found.map(decode).transpose())
     }
 }
 
@@ -158,22 +149,17 @@ impl<T> GetShared<'_, T> {
     }
 }
 
-impl<'a, T> IntoFuture for GetShared<'a, T>
+impl<T> Future for GetShared<'_, T>
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
     type Output = Result<Option<Arc<T>>, CacheError>;
-    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Get {
-            space, key, wait, ..
-        } = self.0;
-        async move {
-            let found = find(space, key, wait).await?;
-            found.map(|found| found.share(space, key)).transpose()
-        }
-        .boxed_local()
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let get = &mut self.get_mut().0;
+        let found = ready!(get.reading.poll_unpin(cx))?;
+        let share = |found: Found| found.share(get.space, get.key);
+        Poll::Ready(found.map(share).transpose())
     }
 }
 
@@ -186,6 +172,7 @@ pub struct Set<'a> {
     keep: Keep,
     if_absent: bool,
     wait: Duration,
+    way: Way<'a, Result<bool, CacheError>>,
 }
 
 impl<'a> Set<'a> {
@@ -203,6 +190,7 @@ impl<'a> Set<'a> {
             keep: Keep::default(),
             if_absent: false,
             wait,
+            way: Way::Ahead,
         }
     }
 
@@ -231,38 +219,96 @@ impl<'a> Set<'a> {
     }
 }
 
-impl<'a> IntoFuture for Set<'a> {
-    type Output = Result<bool, CacheError>;
-    type IntoFuture = LocalBoxFuture<'a, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let Set {
-            space,
-            key,
+impl<'a> Set<'a> {
+    fn begin(&mut self) -> Result<Way<'a, Result<bool, CacheError>>, CacheError> {
+        let value = match &self.value {
+            Ok(value) => value,
+            Err(e) => return Err(e.clone()),
+        };
+        let set = Op::Set {
+            key: self.key,
             value,
-            keep,
-            if_absent,
-            wait,
-        } = self;
-        async move {
+            keep: self.keep,
+            if_absent: self.if_absent,
+        };
+        let time = Time::from(self.wait);
+        let asked = Link::of(self.space).ask_at_once(self.space, set, time.end);
+        let short = asked.map(|asked| Way::Short(Short { asked, time }));
+        Ok(short.unwrap_or_else(|| self.long(time)))
+    }
+
+    fn long(&mut self, time: Time) -> Way<'a, Result<bool, CacheError>> {
+        let (space, key, keep, if_absent) = (self.space, self.key, self.keep, self.if_absent);
+        let value = std::mem::replace(&mut self.value, Ok(Vec::new()));
+        let setting = async move {
             let value = value?;
-            let link = Link::of(space);
             let op = || Op::Set {
                 key,
                 value: &value,
                 keep,
                 if_absent,
             };
-            let reply = link.ask_for_reply(space, op, Again::No, wait).await;
-            let reply = reply.inspect_err(|_| space.may_have_written(key))?;
-            // Also where it was refused: who reads on is to find what was in its way.
-            space.changed(key, reply.as_of);
-            match reply.got {
-                Got::Accepted(taken) => Ok(taken),
-                _ => Err(CacheError::Protocol),
-            }
+            let link = Link::of(space);
+            let reply = link.ask_for_reply(space, op, Again::No, time).await;
+            accepted(space, key, reply)
+        };
+        Way::Long(setting.boxed_local())
+    }
+}
+
+/// What the answer to a set says; the copies of this process are told.
+fn accepted(
+    space: &Space,
+    key: &str,
+    reply: Result<Reply, CacheError>,
+) -> Result<bool, CacheError> {
+    let reply = reply.inspect_err(|_| space.may_have_written(key))?;
+    // Also where it was refused: who reads on is to find what was in its way.
+    space.changed(key, reply.as_of);
+    match reply.got {
+        Got::Accepted(taken) => Ok(taken),
+        _ => Err(CacheError::Protocol),
+    }
+}
+
+impl Future for Set<'_> {
+    type Output = Result<bool, CacheError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let next = match &mut this.way {
+                Way::Ahead => match this.begin() {
+                    Ok(way) => way,
+                    Err(e) => {
+                        this.way = Way::Over;
+                        return Poll::Ready(Err(e));
+                    }
+                },
+                Way::Short(short) => {
+                    let reply = match ready!(short.poll(cx)) {
+                        Outcome::Answered(reply) => match reply.got {
+                            Got::Refused(Refusal::Closed) => None,
+                            Got::Refused(refusal) => Some(Err(refusal.into())),
+                            _ => Some(Ok(reply)),
+                        },
+                        Outcome::Lost => Some(Err(CacheError::LinkLost)),
+                        // Nothing has been done: it is asked again.
+                        Outcome::Unheard => None,
+                        Outcome::TooLate => Some(Err(CacheError::late(this.wait))),
+                    };
+                    if let Some(reply) = reply {
+                        this.way = Way::Over;
+                        return Poll::Ready(accepted(this.space, this.key, reply));
+                    }
+                    let time = short.time;
+                    this.long(time)
+                }
+                Way::Long(setting) => return setting.poll_unpin(cx),
+                Way::Over => over(),
+            };
+            this.way = next;
         }
-        .boxed_local()
     }
 }
 
@@ -320,27 +366,19 @@ impl<'a, T> GetOrLoad<'a, T> {
         T: DeserializeOwned,
     {
         let (space, key, wait) = (self.space, self.key, self.wait);
-        check_key(space, key)?;
-        if let Some(found) = read::nearby(space, key) {
+        let end = Time::from(wait).end;
+        if let Some(found) = Reading::new(space, key, true, wait).await? {
             return found.decode(space, key).map(Some);
         }
-        let link = Link::of(space);
-        let found = async {
-            if let Some(found) = read::ask(&link, space, key, true, wait).await? {
-                return found.decode(space, key).map(Some);
-            }
-            let order = Order {
-                load: self.load,
-                keep: self.keep,
-                load_timeout: self.load_timeout,
-            };
-            let loaded = flight::join(&link, space, key, order).await?;
-            loaded.map(|bytes| decode(space, key, &bytes)).transpose()
+        let order = Order {
+            load: self.load,
+            keep: self.keep,
+            load_timeout: self.load_timeout,
         };
-        let waited_ms = millis(wait);
-        timeout(wait, found)
-            .await
-            .unwrap_or(Err(CacheError::Deadline { waited_ms }))
+        let link = Link::of(space);
+        let loaded = timeout_at(end.into(), flight::join(&link, space, key, order)).await;
+        let loaded = loaded.map_err(|_| CacheError::late(wait))??;
+        loaded.map(|bytes| decode(space, key, &bytes)).transpose()
     }
 }
 

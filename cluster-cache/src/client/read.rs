@@ -1,25 +1,30 @@
 //! Reading a value: from the copies of this process, else from the manager.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 
-use super::answer::Got;
+use super::answer::{Bytes, Got};
 use super::copies;
-use super::link::{Again, Link, after};
+use super::link::{Again, Link, Time};
 use super::near::{Held, Offered};
-use super::operation::decode;
+use super::operation::{check_key, decode};
+use super::questions::Outcome;
 use super::space::Space;
+use super::way::{Short, Way, over};
 use crate::error::CacheError;
-use crate::protocol::Op;
+use crate::protocol::{Op, Refusal};
 
 /// A value that was found.
 pub(super) enum Found {
     /// In this process.
     Held(Arc<Held>),
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
 }
 
 impl Found {
@@ -53,35 +58,126 @@ impl Found {
     }
 }
 
-/// The copy of a value, where there is one.
-pub(super) fn nearby(space: &Space, key: &str) -> Option<Found> {
-    let near = space.near.read();
-    near.as_ref()?.read(key).map(Found::Held)
+/// Reading a value.
+pub(super) struct Reading<'a> {
+    space: &'a Arc<Space>,
+    key: &'a str,
+    /// Finding nothing is no miss yet.
+    probe: bool,
+    wait: Duration,
+    way: Way<'a, Result<Option<Found>, CacheError>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(space: &'a Arc<Space>, key: &'a str, probe: bool, wait: Duration) -> Self {
+        Reading {
+            space,
+            key,
+            probe,
+            wait,
+            way: Way::Ahead,
+        }
+    }
+
+    pub(super) fn wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
+    fn begin(&self) -> Result<Begun<'a>, CacheError> {
+        let (space, key) = (self.space, self.key);
+        check_key(space, key)?;
+        if let Some(held) = space.with_copies(|near| near.read(key)) {
+            let held = held.map(Found::Held);
+            return Ok(held.map_or_else(|| Begun::On(self.long(self.wait.into())), Begun::Found));
+        }
+        let get = Op::Get {
+            key,
+            probe: self.probe,
+        };
+        let time = Time::from(self.wait);
+        let asked = Link::of(space).ask_at_once(space, get, time.end);
+        let short = asked.map(|asked| Way::Short(Short { asked, time }));
+        Ok(Begun::On(short.unwrap_or_else(|| self.long(time))))
+    }
+
+    fn long(&self, time: Time) -> Way<'a, Result<Option<Found>, CacheError>> {
+        let (space, key, probe) = (self.space, self.key, self.probe);
+        Way::Long(async move { ask(&Link::of(space), space, key, probe, time).await }.boxed_local())
+    }
+}
+
+enum Begun<'a> {
+    Found(Found),
+    On(Way<'a, Result<Option<Found>, CacheError>>),
+}
+
+impl Future for Reading<'_> {
+    type Output = Result<Option<Found>, CacheError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let next = match &mut this.way {
+                Way::Ahead => match this.begin() {
+                    Ok(Begun::On(way)) => way,
+                    Ok(Begun::Found(found)) => {
+                        this.way = Way::Over;
+                        return Poll::Ready(Ok(Some(found)));
+                    }
+                    Err(e) => {
+                        this.way = Way::Over;
+                        return Poll::Ready(Err(e));
+                    }
+                },
+                Way::Short(short) => {
+                    let outcome = ready!(short.poll(cx));
+                    let found = match outcome {
+                        Outcome::Answered(reply) => match reply.got {
+                            Got::Hit { value, .. } => Some(Ok(Some(Found::Bytes(value)))),
+                            Got::Absent => Some(Ok(None)),
+                            Got::Refused(Refusal::Closed) => None,
+                            Got::Refused(refusal) => Some(Err(refusal.into())),
+                            _ => Some(Err(CacheError::Protocol)),
+                        },
+                        Outcome::Lost | Outcome::Unheard => None,
+                        Outcome::TooLate => Some(Err(CacheError::late(this.wait))),
+                    };
+                    if let Some(found) = found {
+                        this.way = Way::Over;
+                        return Poll::Ready(found);
+                    }
+                    let time = short.time;
+                    this.long(time)
+                }
+                Way::Long(asking) => return asking.poll_unpin(cx),
+                Way::Over => over(),
+            };
+            this.way = next;
+        }
+    }
 }
 
 /// Asks the manager for a value, and keeps a copy where copies are to be kept.
-pub(super) async fn ask(
+async fn ask(
     link: &Rc<Link>,
     space: &Arc<Space>,
     key: &str,
     probe: bool,
-    wait: Duration,
+    time: Time,
 ) -> Result<Option<Found>, CacheError> {
-    let near = space.near.read().clone();
+    let near = space.with_copies(Arc::clone);
     if let Some(near) = &near {
         copies::follow_unless_followed(link, space, near);
     }
-    let deadline = after(wait);
-    let mut left = wait;
     loop {
         let get = || Op::Get { key, probe };
-        let reply = link.ask_for_reply(space, get, Again::Yes, left).await?;
+        let reply = link.ask_for_reply(space, get, Again::Yes, time).await?;
         match (reply.got, &near) {
             (Got::Hit { value, .. }, None) => return Ok(Some(Found::Bytes(value))),
             (Got::Hit { value, left_ms }, Some(near)) => {
-                match near.offer(key, value, reply.as_of, left_ms) {
+                match near.offer(key, value.to_vec(), reply.as_of, left_ms) {
                     Offered::Held(held) => return Ok(Some(Found::Held(held))),
-                    Offered::Passed(bytes) => return Ok(Some(Found::Bytes(bytes))),
+                    Offered::Passed(bytes) => return Ok(Some(Found::Bytes(bytes.into()))),
                     // A change of it was heard of on another thread's connection meanwhile.
                     Offered::Outdated => {}
                 }
@@ -90,6 +186,5 @@ pub(super) async fn ask(
             (Got::Absent, _) => return Ok(None),
             _ => return Err(CacheError::Protocol),
         }
-        left = deadline.saturating_duration_since(Instant::now());
     }
 }

@@ -2,6 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -27,22 +31,37 @@ pub(crate) struct Space {
     /// How long an operation may take where it does not say so itself.
     pub(super) wait: Duration,
     /// The copies that this process keeps.
-    pub(super) near: RwLock<Option<Arc<Near>>>,
+    near: RwLock<Option<Arc<Near>>>,
+    /// Whether it keeps any: where it does not, nobody takes the lock.
+    copied: AtomicBool,
 }
 
 impl Space {
+    /// What the copies of this process say, where there are any.
+    #[inline]
+    pub(super) fn with_copies<T>(&self, ask: impl FnOnce(&Arc<Near>) -> T) -> Option<T> {
+        // What is in the copies was asked for after they were made: who comes too early to see them has nothing to tell them.
+        if !self.copied.load(Acquire) {
+            return None;
+        }
+        self.near.read().as_ref().map(ask)
+    }
+
+    /// Keeps these copies from now on, or none.
+    pub(super) fn keep(&self, near: Option<Arc<Near>>) {
+        let mut kept = self.near.write();
+        self.copied.store(near.is_some(), Release);
+        *kept = near;
+    }
+
     /// A key has changed by then, or may have, as this process knows: copies from before are not served any more.
     pub(super) fn changed(&self, key: &str, version: u64) {
-        if let Some(near) = &*self.near.read() {
-            near.changed(key, version);
-        }
+        self.with_copies(|near| near.changed(key, version));
     }
 
     /// Nobody knows whether a write of this process was done.
     pub(super) fn may_have_written(&self, key: &str) {
-        if let Some(near) = &*self.near.read() {
-            near.forget(key);
-        }
+        self.with_copies(|near| near.forget(key));
     }
 }
 
@@ -58,6 +77,7 @@ pub(crate) fn nameless(path: &Path, wait: Duration) -> Space {
         options: CacheOptions::default(),
         wait,
         near: RwLock::default(),
+        copied: AtomicBool::new(false),
     }
 }
 
@@ -103,6 +123,7 @@ pub(super) fn open(
         name: name.to_owned(),
         path,
         wait: options.wait.unwrap_or(wait),
+        copied: AtomicBool::new(options.copy.is_some()),
         near: RwLock::new(options.copy.map(|copy| Arc::new(Near::new(copy)))),
         options,
     });

@@ -250,7 +250,7 @@ impl CacheManager {
 /// The answer that is a value, and for how long it is fresh.
 pub(super) fn hit(entry: &Entry, now: Millis) -> Answer<'_> {
     Answer::Hit {
-        left_ms: entry.expires.map(|at| at.saturating_sub(now)),
+        left_ms: entry.expires().map(|at| at.saturating_sub(now)),
         value: entry.value(),
     }
 }

@@ -239,8 +239,8 @@ fn add(messages: &mut Messages, space: u32, sent: Sent<'_>) -> Result<Option<usi
                 value: entry.value(),
                 persist: entry.persist,
                 read: entry.read,
-                expires: entry.expires,
-                version: entry.version,
+                expires: entry.expires(),
+                version: entry.version(),
             })?;
             Some(at)
         }

@@ -4,9 +4,10 @@
 //! loses its connection once 8 MiB wait for it: it connects again, and nobody else notices.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use cluster_core::endpoint::{CROWD, SendError, Sender};
+use hashbrown::HashMap;
 use tracing::warn;
 
 use super::sequence::Sequence;
@@ -36,6 +37,7 @@ pub(super) struct Link {
 }
 
 pub(super) struct Links {
+    /// Hashed at little cost, as each answer looks here several times; the numbers are the manager's own.
     links: HashMap<LinkId, Link>,
     broken: RefCell<Vec<LinkId>>,
     sequence: Sequence,
@@ -162,7 +164,7 @@ impl Links {
             link.sender.hold();
             self.held.borrow_mut().push(id);
         }
-        match link.sender.send(told) {
+        match link.sender.send_written(|out| told.write(out)) {
             Ok(()) => {
                 let bytes = link.told.get() + told.bytes();
                 link.told.set(if bytes < LOOK { bytes } else { 0 });

@@ -300,8 +300,8 @@ impl CacheManager {
                     space: &space.name,
                     key: entry.key(),
                     value: entry.value(),
-                    expires: entry.expires,
-                    version: entry.version,
+                    expires: entry.expires(),
+                    version: entry.version(),
                 })?;
             }
             place += 1;

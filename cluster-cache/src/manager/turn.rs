@@ -30,7 +30,7 @@ impl CacheManager {
         if !self.links.is_open(link) {
             return;
         }
-        match endpoint::read::<Ask<'_>>(bytes) {
+        match Ask::read(bytes) {
             Ok(ask) => {
                 let number = ask.number;
                 let asker = Asker { link, number };
@@ -61,7 +61,7 @@ impl CacheManager {
                 ref options,
                 built_ms,
             } => {
-                let options = options.as_ref().map(|options| (options, built_ms));
+                let options = options.as_deref().map(|options| (options, built_ms));
                 self.open(link, ask.space, name, options)?;
                 self.links.answer(link, number, Answer::Done);
                 return Ok(());
@@ -73,7 +73,7 @@ impl CacheManager {
                 return Ok(());
             }
             Op::Meta => {
-                let answer = Answer::Meta(self.meta());
+                let answer = Answer::Meta(Box::new(self.meta()));
                 self.links.answer(link, number, answer);
                 return Ok(());
             }
@@ -84,6 +84,11 @@ impl CacheManager {
         let tie = self.links.space(link, ask.space);
         let tied = tie.and_then(|tie| self.spaces.tied(tie));
         let space = tied.ok_or(Refusal::Closed)?;
+        // Which brings no end forward.
+        if let Op::Get { key, probe } = ask.op {
+            self.get(asker, space, (key, probe), now);
+            return Ok(());
+        }
         let done = self.act_in(space, asker, ask, now);
         self.spaces.note_end(space);
         done
@@ -98,7 +103,6 @@ impl CacheManager {
     ) -> Result<(), Refusal> {
         let Asker { link, number } = asker;
         match ask.op {
-            Op::Get { key, probe } => self.get(asker, space, (key, probe), now),
             Op::Set {
                 key,
                 value,
@@ -123,8 +127,8 @@ impl CacheManager {
                 let answer = found.map_or(Answer::Absent, |entry| Answer::Inspected {
                     value: entry.value(),
                     persist: entry.persist,
-                    left_ms: entry.expires.map(|at| at.saturating_sub(now)),
-                    version: entry.version,
+                    left_ms: entry.expires().map(|at| at.saturating_sub(now)),
+                    version: entry.version(),
                 });
                 self.links.answer(link, number, answer);
             }
@@ -199,7 +203,7 @@ impl CacheManager {
                 self.links.answer(link, number, Answer::Done);
             }
             Op::Stat => {
-                let answer = Answer::Stat(self.spaces[space].figures());
+                let answer = Answer::Stat(Box::new(self.spaces[space].figures()));
                 self.links.answer(link, number, answer);
             }
             Op::Clear => {
@@ -210,7 +214,12 @@ impl CacheManager {
                 self.destroy(space)?;
                 self.links.answer(link, number, Answer::Done);
             }
-            Op::Open { .. } | Op::Namespaces | Op::Meta | Op::HandOver | Op::TakeOver => {}
+            Op::Get { .. }
+            | Op::Open { .. }
+            | Op::Namespaces
+            | Op::Meta
+            | Op::HandOver
+            | Op::TakeOver => {}
         }
         Ok(())
     }

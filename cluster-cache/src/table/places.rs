@@ -1,4 +1,4 @@
-//! Places of entries: numbers that stay as long as the entry does; those that are free are taken again.
+//! The entries by their places: numbers that stay theirs for as long as they are there, and are given to others afterwards.
 //!
 //! A slab of a library gives places out, and cannot put an entry at the place that another process gave it.
 
@@ -9,22 +9,18 @@ use super::entry::Entry;
 #[derive(Default)]
 pub(super) struct Places {
     all: Vec<Option<Entry>>,
-    /// Those that are free; some may have been filled since.
+    /// Those that are free, the next one last; some may have been filled since.
     free: Vec<u32>,
     taken: usize,
 }
 
 impl Places {
-    /// How many entries there are.
+    /// How many are taken.
     pub(super) fn len(&self) -> usize {
         self.taken
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.taken == 0
-    }
-
-    /// No entry stands at this place, nor after it.
+    /// All places are below this one.
     pub(super) fn end(&self) -> usize {
         self.all.len()
     }
@@ -37,7 +33,15 @@ impl Places {
         self.all.get_mut(place)?.as_mut()
     }
 
-    /// Gives an entry a place.
+    /// Has the processor fetch the entry at a place, without a look at it.
+    #[inline]
+    pub(super) fn fetch(&self, place: usize) {
+        if let Some(entry) = self.all.get(place) {
+            cluster_core::sys::fetch_value(entry);
+        }
+    }
+
+    /// Adds an entry; gives back its place.
     pub(super) fn insert(&mut self, entry: Entry) -> usize {
         self.taken += 1;
         while let Some(place) = self.free.pop() {
@@ -62,20 +66,18 @@ impl Places {
     }
 
     /// Takes the entry of a place out.
-    ///
-    /// # Panics
-    ///
-    /// Where there is none.
-    pub(super) fn remove(&mut self, place: usize) -> Entry {
-        let Some(entry) = self.all[place].take() else {
-            unreachable!("there is no entry at place {place}");
-        };
+    pub(super) fn remove(&mut self, place: usize) -> Option<Entry> {
+        let entry = self.all.get_mut(place)?.take()?;
         self.taken -= 1;
         self.set_free(place);
-        entry
+        if self.taken == 0 {
+            *self = Places::default();
+        }
+        Some(entry)
     }
 
     fn set_free(&mut self, place: usize) {
+        // The index has made sure that there are fewer than 2^32.
         self.free.push(u32::try_from(place).unwrap_or(u32::MAX));
     }
 }
@@ -83,19 +85,47 @@ impl Places {
 impl Index<usize> for Places {
     type Output = Entry;
 
+    /// # Panics
+    ///
+    /// Where the place is free.
     fn index(&self, place: usize) -> &Entry {
-        match self.get(place) {
-            Some(entry) => entry,
-            None => unreachable!("there is no entry at place {place}"),
-        }
+        self.get(place).expect("the place is taken")
     }
 }
 
 impl IndexMut<usize> for Places {
+    /// # Panics
+    ///
+    /// Where the place is free.
     fn index_mut(&mut self, place: usize) -> &mut Entry {
-        match self.get_mut(place) {
-            Some(entry) => entry,
-            None => unreachable!("there is no entry at place {place}"),
+        self.get_mut(place).expect("the place is taken")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Put;
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_again_when_it_is_free() {
+        let put = Put {
+            value: b"v",
+            expires: None,
+            persist: false,
+            version: 7,
+        };
+        let mut places = Places::default();
+        let [a, b, c] = ["a", "b", "c"].map(|key| places.insert(Entry::new(key, &put)));
+        assert_eq!((a, b, c, places.len(), places.end()), (0, 1, 2, 3, 3));
+        assert_eq!(places.remove(b).unwrap().key(), "b");
+        assert!(places.remove(b).is_none() && places.get(b).is_none());
+        assert_eq!((places.len(), places.end()), (2, 3));
+        assert_eq!(places.insert(Entry::new("d", &put)), b);
+        assert_eq!(places[b].key(), "d");
+        for place in [a, b, c] {
+            assert!(places.remove(place).is_some());
         }
+        assert_eq!((places.len(), places.end()), (0, 0));
     }
 }

@@ -141,9 +141,9 @@ fn send(table: &mut Table, heir: &mut Table, from: usize, most: usize) -> usize 
             Some(Sent::Entry(place, entry)) => {
                 let put = Put {
                     value: entry.value(),
-                    expires: entry.expires,
+                    expires: entry.expires(),
                     persist: entry.persist,
-                    version: entry.version,
+                    version: entry.version(),
                 };
                 heir.fill(place, entry.key(), &put, entry.read);
                 from = place + 1;

@@ -6,47 +6,13 @@ use crate::wire::message::{
     AnswerHead, AskHead, Destination, EventHead, Format, TypeTag, Verdict, WireMessage,
 };
 
-/// The bytes are no head of this kind.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NoHead;
+pub(crate) use crate::wire::fields::NoField as NoHead;
+use crate::wire::fields::{self, Reader};
 
-/// No head is longer: two processes and three numbers.
-const LONGEST: usize = 48;
-
-// What stands before a number of that many bytes; smaller numbers stand for themselves.
-const TWO: u8 = 251;
-const FOUR: u8 = 252;
-const EIGHT: u8 = 253;
-
-/// A head under way to the wire.
-pub(crate) struct Writer {
-    bytes: [u8; LONGEST],
-    length: usize,
-}
+/// A head under way to the wire. No head is longer: two processes and three numbers.
+pub(crate) type Writer = fields::Writer<48>;
 
 impl Writer {
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
-        self.length += N;
-    }
-
-    #[inline]
-    fn number(&mut self, n: u64) {
-        if n < u64::from(TWO) {
-            self.put([n as u8]);
-        } else if let Ok(n) = u16::try_from(n) {
-            self.put([TWO]);
-            self.put(n.to_le_bytes());
-        } else if let Ok(n) = u32::try_from(n) {
-            self.put([FOUR]);
-            self.put(n.to_le_bytes());
-        } else {
-            self.put([EIGHT]);
-            self.put(n.to_le_bytes());
-        }
-    }
-
     #[inline]
     fn process(&mut self, process: ProcessId) {
         match process {
@@ -71,33 +37,7 @@ impl Writer {
     }
 }
 
-/// A body, from the front.
-pub(crate) struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    #[inline]
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], NoHead> {
-        let (bytes, rest) = self.0.split_first_chunk().ok_or(NoHead)?;
-        self.0 = rest;
-        Ok(*bytes)
-    }
-
-    #[inline]
-    fn number(&mut self) -> Result<u64, NoHead> {
-        match self.take()? {
-            [TWO] => Ok(u16::from_le_bytes(self.take()?).into()),
-            [FOUR] => Ok(u32::from_le_bytes(self.take()?).into()),
-            [EIGHT] => Ok(u64::from_le_bytes(self.take()?)),
-            [small] if small < TWO => Ok(small.into()),
-            _ => Err(NoHead),
-        }
-    }
-
-    #[inline]
-    fn small_number(&mut self) -> Result<u32, NoHead> {
-        self.number()?.try_into().map_err(|_| NoHead)
-    }
-
     #[inline]
     fn process(&mut self) -> Result<ProcessId, NoHead> {
         match self.take()? {
@@ -138,20 +78,17 @@ pub(crate) trait Head: WireMessage {
     /// Appends it to a buffer.
     #[inline]
     fn write(&self, out: &mut Vec<u8>) {
-        let mut writer = Writer {
-            bytes: [0; LONGEST],
-            length: 0,
-        };
+        let mut writer = Writer::default();
         self.put(&mut writer);
-        out.extend_from_slice(&writer.bytes[..writer.length]);
+        out.extend_from_slice(writer.bytes());
     }
 
     /// Reads it from the front of a body; the payload is given back beside it.
     #[inline]
     fn read(body: &[u8]) -> Result<(Self, &[u8]), NoHead> {
-        let mut reader = Reader(body);
+        let mut reader = Reader::new(body);
         let head = Self::take(&mut reader)?;
-        Ok((head, reader.0))
+        Ok((head, reader.rest()))
     }
 }
 

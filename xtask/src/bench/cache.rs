@@ -19,6 +19,10 @@ const KEYS: u64 = 10_000;
 const MANY: u64 = 1_000_000;
 const FEW: u64 = 1_000;
 
+/// What the measurements of them are called.
+const COPIES: &str = "read of a near copy";
+const MILLION: &str = "a million entries";
+
 /// Callers in each client where there are many.
 const FLIGHT: u32 = 64;
 
@@ -75,6 +79,21 @@ fn build() -> Result<(), BenchError> {
 
 /// Every cache under the same load.
 fn speed(plan: &Plan, place: &Place) -> Result<Vec<Row>, BenchError> {
+    let mut orders = Vec::new();
+    for flight in [FLIGHT, 1] {
+        for clients in [1, 2] {
+            orders.extend([Work::Get, Work::Set].map(|work| Order {
+                work,
+                keys: KEYS,
+                flight,
+                clients,
+            }));
+        }
+    }
+    orders.retain(|order| plan.wants(&order.to_string()));
+    if orders.is_empty() && !plan.wants(COPIES) {
+        return Ok(Vec::new());
+    }
     let peers = Kind::ALL
         .iter()
         .map(|kind| Peer::start(plan, place, *kind))
@@ -83,20 +102,12 @@ fn speed(plan: &Plan, place: &Place) -> Result<Vec<Row>, BenchError> {
         client::run(plan, peer, &Order::fill(KEYS))?;
     }
     let mut rows = Vec::new();
-    for flight in [FLIGHT, 1] {
-        for clients in [1, 2] {
-            for work in [Work::Get, Work::Set] {
-                let order = Order {
-                    work,
-                    keys: KEYS,
-                    flight,
-                    clients,
-                };
-                rows.extend(in_turn(plan, &peers, &order)?);
-            }
-        }
+    for order in &orders {
+        rows.extend(in_turn(plan, &peers, order)?);
     }
-    rows.extend(near(plan, &peers[0])?);
+    if plan.wants(COPIES) {
+        rows.extend(near(plan, &peers[0])?);
+    }
     Ok(rows)
 }
 
@@ -113,7 +124,7 @@ fn near(plan: &Plan, ours: &Peer) -> Result<Vec<Row>, BenchError> {
             moka.push(b);
         }
         let plural = if threads == 1 { "" } else { "s" };
-        let work = format!("read of a near copy, {threads} thread{plural}: to moka");
+        let work = format!("{COPIES}, {threads} thread{plural}: to moka");
         let bar = Some(NEAR);
         rows.push(Row::new(work, "ns", Better::Lower, bar, &copies, &moka));
     }
@@ -167,6 +178,9 @@ fn bar(kind: Kind, order: &Order) -> Option<f64> {
 
 /// A million entries: what they take, and what an operation costs among them.
 fn large(plan: &Plan, place: &Place) -> Result<Vec<Row>, BenchError> {
+    if !plan.wants(MILLION) {
+        return Ok(Vec::new());
+    }
     let ours = Peer::start(plan, place, Kind::Ours)?;
     let mut rows = Vec::new();
     client::run(plan, &ours, &Order::fill(MANY))?;
@@ -175,7 +189,7 @@ fn large(plan: &Plan, place: &Place) -> Result<Vec<Row>, BenchError> {
         client::run(plan, &redis, &Order::fill(MANY))?;
         let (a, b) = (memory::of(&ours)?, memory::of(&redis)?);
         println!("a million entries: {a:.1} and {b:.1} MiB");
-        let work = "a million entries: memory, to Redis";
+        let work = format!("{MILLION}: memory, to Redis");
         let bar = Some(MEMORY);
         rows.push(Row::new(work, "MiB", Better::Lower, bar, &[a], &[b]));
     }
@@ -196,7 +210,7 @@ fn large(plan: &Plan, place: &Place) -> Result<Vec<Row>, BenchError> {
             many.push(a);
             few.push(b);
         }
-        let title = format!("{work} among a million entries, to a thousand");
+        let title = format!("{work} among {MILLION}, to a thousand");
         let bar = Some(GROWTH);
         rows.push(Row::new(title, "µs", Better::Lower, bar, &many, &few));
     }
