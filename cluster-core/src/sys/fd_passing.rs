@@ -29,7 +29,7 @@ pub(crate) async fn send(
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut beside = SendAncillaryBuffer::new(&mut space);
     let fits = fds.is_empty() || beside.push(SendAncillaryMessage::ScmRights(fds));
-    if !fits || bytes.is_empty() {
+    if !fits || fds.len() > MOST || bytes.is_empty() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let write = || {
@@ -103,6 +103,6 @@ mod tests {
         let fds = vec![here.as_fd(); MOST + 1];
         let error = send(&here, b"abc", &fds).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        send(&here, b"abc", &fds[1..]).await.unwrap();
+        assert_eq!(send(&here, b"abc", &fds[1..]).await.unwrap(), 3);
     }
 }
