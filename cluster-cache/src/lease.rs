@@ -243,6 +243,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_lease_that_was_handed_over_is_its_holders_or_goes_on_to_the_next() {
+        let mut leases = Leases::default();
+        for key in ["claimed", "left"] {
+            leases.inherit(key, 7, 50);
+            assert_eq!(leases.acquire(key, waiter(1, 1), 8, 10), Acquired::Waits);
+            assert!(!leases.claim(key, 2, 6, 40, 10), "of another number");
+        }
+        assert!(leases.claim("claimed", 2, 7, 40, 10));
+        assert!(!leases.claim("claimed", 3, 7, 40, 10), "of another holder");
+        assert_eq!(leases.next_deadline(), Some(50), "as it was granted");
+        let passed = leases.forget(NOBODY, || 9, 20);
+        assert_eq!(passed, [("left".into(), waiter(1, 1), 9)]);
+        assert_eq!(leases.fulfil("claimed", 7).unwrap(), [waiter(1, 1)]);
+        // One that is not there any more, as nobody waited for it, is claimed all the same.
+        leases.inherit("late", 7, 50);
+        assert_eq!(leases.forget(NOBODY, || 9, 20), []);
+        assert!(leases.claim("late", 2, 7, 30, 20));
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Acquire(LinkId),

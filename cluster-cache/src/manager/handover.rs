@@ -1,4 +1,4 @@
-//! Handing over to a successor: a process that a newer build of the program has been started as, to take this one's place.
+//! Handing over to a successor: a process, of a newer build as a rule, that was started to take this one's place.
 //!
 //! ```text
 //! successor               manager

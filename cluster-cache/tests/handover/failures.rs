@@ -242,7 +242,7 @@ async fn what_persists_stays_in_its_file() {
     assert_eq!(
         cause,
         format!(
-            "the present cache manager keeps what is to persist in {}, and this one is to keep it in {}: that takes a restart",
+            "the present cache manager keeps what is to persist in {}, and this one is to keep it in {}: that takes a restart of the cluster",
             ours.display(),
             theirs.display()
         )

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::IntoFuture;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
@@ -117,4 +119,55 @@ async fn who_does_not_come_back_keeps_nobody() {
     );
     assert!(manager.ended().await.success());
     assert_eq!(cache.meta().await.unwrap().pid, successor.pid());
+}
+
+/// Two threads want the same keys, one after the other, while managers change: each is loaded once.
+#[actix_rt::test]
+async fn loads_that_come_and_go_beside_handovers_run_once() {
+    const HANDOVERS: u64 = 5;
+    let mut master = Master::new();
+    let mut manager = master.start(false).await;
+    let caches = master.caches();
+    let cache = caches.cache("loads", CacheOptions::default()).unwrap();
+    let (done, loads) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (cache, done, loads) = (cache.clone(), Arc::clone(&done), Arc::clone(&loads));
+            thread::spawn(move || {
+                actix_rt::System::new().block_on(async move {
+                    let mut n = 0_u64;
+                    while !done.load(Relaxed) {
+                        let loads = Arc::clone(&loads);
+                        let load = move || async move {
+                            loads.fetch_add(1, Relaxed);
+                            tokio::task::yield_now().await;
+                            Ok::<_, Infallible>(n)
+                        };
+                        let got = cache.get_or_load(&n.to_string(), load).await;
+                        assert_eq!(got.unwrap(), n);
+                        n += 1;
+                    }
+                    n
+                })
+            })
+        })
+        .collect();
+    for _ in 0..HANDOVERS {
+        manager = master.hand_over(manager).await;
+    }
+    done.store(true, Relaxed);
+    let keys = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .max();
+    let (keys, loads) = (keys.unwrap(), loads.load(Relaxed));
+    println!("{keys} keys, {loads} loads beside {HANDOVERS} handovers");
+    let stat = cache.stat().await.unwrap();
+    assert_eq!((stat.entries, stat.loading), (keys, 0), "{}", manager.log());
+    assert!(keys <= stat.loads && stat.loads <= loads, "{stat:?}");
+    // A thread that had no turn for half a second has lost its lease.
+    assert!(loads - keys <= HANDOVERS, "{loads} loads of {keys} keys");
 }

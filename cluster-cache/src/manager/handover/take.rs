@@ -28,7 +28,6 @@ const MOST_PLACES: u32 = 1 << 30;
 
 /// Why this process does not take the present manager's place.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub(crate) enum TakeOverError {
     #[error("the present cache manager, at {}, cannot be reached", path.display())]
     Unreachable {
@@ -55,7 +54,7 @@ pub(crate) enum TakeOverError {
         all_bytes: u64,
     },
     #[error(
-        "the present cache manager keeps what is to persist in {}, and this one is to keep it in {}: that takes a restart",
+        "the present cache manager keeps what is to persist in {}, and this one is to keep it in {}: that takes a restart of the cluster",
         place(theirs),
         place(ours)
     )]
@@ -212,8 +211,9 @@ struct End {
 
 impl Coming {
     fn table(&mut self, space: u32) -> Result<&mut Table, TakeOverError> {
-        if self.tables.len() > MOST_SPACES && !self.tables.contains_key(&space) {
-            self.tables.retain(|_, table| table.len() > 0);
+        // Those included that are gone by now.
+        if self.tables.len() > 2 * MOST_SPACES && !self.tables.contains_key(&space) {
+            return Err(TakeOverError::OutOfPlace("entries of too many namespaces"));
         }
         Ok(self.tables.entry(space).or_default())
     }
@@ -290,8 +290,8 @@ impl Coming {
                 lease,
                 deadline,
             } => {
-                let Some(place) = self.last else {
-                    return Err(TakeOverError::OutOfPlace("a lease of no namespace"));
+                let Some(place) = self.last.filter(|_| key.len() <= MOST_KEY_BYTES) else {
+                    return Err(TakeOverError::OutOfPlace("a lease of no namespace or key"));
                 };
                 let leases = &mut self.spaces[place].leases;
                 leases.inherit(key, lease, deadline);
