@@ -7,15 +7,24 @@ use serde::de::DeserializeOwned;
 /// MessagePack, structs as maps.
 const MESSAGE_PACK: u8 = 1;
 
-/// Appends a value.
+/// A value's bytes.
 pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let mut out = Vec::with_capacity(128);
-    out.push(MESSAGE_PACK);
-    let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map();
-    value.serialize(&mut serializer)?;
+    let mut out = Vec::new();
+    encode_into(value, &mut out)?;
     Ok(out)
+}
+
+/// Appends a value.
+pub(crate) fn encode_into<T: Serialize + ?Sized>(
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), rmp_serde::encode::Error> {
+    out.reserve(128);
+    out.push(MESSAGE_PACK);
+    let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
+    value.serialize(&mut serializer)
 }
 
 /// Reads a value.

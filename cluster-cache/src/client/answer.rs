@@ -12,21 +12,32 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The bytes of a value, for as long as it takes to read it. As many come at once and are read one after another, more than an allocator
-/// keeps at hand, their buffers are used again.
+/// The bytes of a value on its way. As many are under way at once, more than an allocator keeps at hand, their buffers are used again.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bytes(Vec<u8>);
+
+impl Bytes {
+    /// None yet, in a buffer that has been used where there is one.
+    pub(super) fn none() -> Self {
+        // A thread that ends keeps no buffers any more.
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        Bytes(spare.ok().flatten().unwrap_or_default())
+    }
+
+    /// To be appended to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
         if bytes.len() > SPARES.1 {
             return Bytes(bytes.to_vec());
         }
-        // A thread that ends has none any more.
-        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
-        let mut buffer = spare.ok().flatten().unwrap_or_default();
-        buffer.extend_from_slice(bytes);
-        Bytes(buffer)
+        let mut copy = Bytes::none();
+        copy.0.extend_from_slice(bytes);
+        copy
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
 
-use super::answer::{Got, Reply};
+use super::answer::{Bytes, Got, Reply};
 use super::flight::{self, Load, Order};
 use super::link::{Again, Link, Time};
 use super::questions::Outcome;
@@ -71,8 +71,10 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     space: &Space,
     key: &str,
     value: &T,
-) -> Result<Vec<u8>, CacheError> {
-    let bytes = value::encode(value).map_err(|source| CacheError::Encode {
+) -> Result<Bytes, CacheError> {
+    let mut bytes = Bytes::none();
+    let encoded = value::encode_into(value, bytes.buffer());
+    encoded.map_err(|source| CacheError::Encode {
         namespace: space.name.clone(),
         key: key.to_owned(),
         source: Arc::new(source),
@@ -168,7 +170,7 @@ where
 pub struct Set<'a> {
     space: &'a Arc<Space>,
     key: &'a str,
-    value: Result<Vec<u8>, CacheError>,
+    value: Result<Bytes, CacheError>,
     keep: Keep,
     if_absent: bool,
     wait: Duration,
@@ -239,7 +241,7 @@ impl<'a> Set<'a> {
 
     fn long(&mut self, time: Time) -> Way<'a, Result<bool, CacheError>> {
         let (space, key, keep, if_absent) = (self.space, self.key, self.keep, self.if_absent);
-        let value = std::mem::replace(&mut self.value, Ok(Vec::new()));
+        let value = std::mem::replace(&mut self.value, Ok(Vec::new().into()));
         let setting = async move {
             let value = value?;
             let op = || Op::Set {
