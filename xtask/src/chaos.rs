@@ -249,11 +249,14 @@ fn torment(
     let programs = logs.join("programs");
     fs::create_dir(&programs).map_err(ChaosError::writing(&programs))?;
     let builds = Builds::of(&target.join("debug/chaos"), &programs)?;
+    // A copy, as for the builds: what is built while this goes on makes no difference.
+    let command = programs.join("cluster");
+    fs::copy(target.join("debug/cluster"), &command).map_err(ChaosError::writing(&command))?;
     let path = logs.join("acts.log");
     let journal = Journal::begin(File::create(&path).map_err(ChaosError::writing(&path))?);
     let log = logs.join("cluster.log");
     let mut cluster = Cluster::start(Setup {
-        command: target.join("debug/cluster"),
+        command,
         program: builds.program(),
         folder: folder.path().to_owned(),
         log: log.clone(),
