@@ -21,6 +21,15 @@ struct Cluster {
     cache_manager: Option<Process>,
     workers: Vec<Worker>,
     death_queue: Vec<Queued>,
+    upgrade: Option<Upgrade>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Upgrade {
+    to: String,
+    step: String,
+    cause: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +38,7 @@ struct Process {
     pid: u32,
     state: String,
     uptime_ms: u64,
+    build: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -108,10 +118,20 @@ fn head(cluster: &Cluster) -> String {
     }
     if let Some(cache) = &cluster.cache_manager {
         let (state, uptime) = (plain(&cache.state), human::span(cache.uptime_ms));
+        let other = !cache.build.is_empty() && cache.build != cluster.build;
+        let build = if other { ", other build" } else { "" };
         head.push_str(&format!(
-            "cache manager: {state}, pid {}, up {uptime}\n",
+            "cache manager: {state}, pid {}, up {uptime}{build}\n",
             cache.pid
         ));
+    }
+    if let Some(upgrade) = cluster.upgrade.as_ref().filter(|u| u.step != "done") {
+        let (to, step) = (plain(&upgrade.to), upgrade.step.replace('_', " "));
+        let why = upgrade.cause.as_deref().map(plain).unwrap_or_default();
+        head.push_str(&match upgrade.step.as_str() {
+            "failed" => format!("the last upgrade, to build {to}, failed: {why}\n"),
+            _ => format!("upgrading to build {to}: {step}\n"),
+        });
     }
     head
 }
@@ -192,11 +212,13 @@ mod tests {
                     "suspect": false, "linked": false, "beat": null
                 },
             ],
+            "upgrade": { "from": "b0", "to": "b2", "step": "failed", "cause": "worker 9: warm-up failed" },
             "death_queue": [{ "worker": 1, "reason": "asked for by an operator", "queued_ms": 3000 }],
         });
         let expected = "\
 shop: running, build b1, master 100, up 1m 1s, marked down, 1 of 2 workers serving
 cache manager: active, pid 101, up 1m 0s
+the last upgrade, to build b2, failed: worker 9: warm-up failed
 
 ID   PID  STATE            GEN  UPTIME   TPS    P50    P99  CONNS        RSS
  1   102  active (silent)    1     59s  1234  850µs  4.2ms     12  10.00 MiB
