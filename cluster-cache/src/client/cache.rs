@@ -27,7 +27,8 @@ use crate::value;
 
 /// A namespace of the shared cache. Cheap to clone; usable from every thread that runs an actix arbiter.
 ///
-/// Each operation has a deadline, `wait`: that of the call, else that of the options, else `--cache.timeout`. Values are encoded
+/// Each operation has a deadline, `wait`: that of the call, else that of the options, else `--cache.timeout`; one of a quarter of a second
+/// or more is kept to the clock's tick, up to 10 ms. Values are encoded
 /// as MessagePack, so that every process, the command line and the monitor can show them.
 ///
 /// # Panics
