@@ -70,6 +70,8 @@ impl Handler<Gather> for Master {
         for (process, pid) in present {
             // One that has ended since is nobody's any more.
             let Ok(adopted) = Process::adopt(pid) else {
+                self.pids.write_over(process, pid);
+                self.pids.remove(process);
                 continue;
             };
             let taken = match process {

@@ -208,6 +208,11 @@ impl Drop for Process {
     }
 }
 
+/// Whether a process of this id runs. A zombie does not.
+pub(crate) fn runs(pid: u32) -> bool {
+    Process::open(pid).is_ok_and(|process| !process.has_ended())
+}
+
 /// The pidfd of a process, or `None` where the system offers none.
 fn open_pidfd(pid: Pid) -> rustix::io::Result<Option<OwnedFd>> {
     #[cfg(target_os = "linux")]
