@@ -88,6 +88,12 @@ impl Handler<Gather> for Master {
         if let Some(record) = record {
             self.go_on_from(record);
         }
+        let mut workers = self.workers.values();
+        if workers.any(|worker| worker.view.state.is_up()) {
+            // Workers that another master has started serve: the cluster was ready before this one came.
+            self.ready = true;
+            self.accidents.listened();
+        }
         self.gathering = Some(Gathering {
             awaited,
             begun: Instant::now(),

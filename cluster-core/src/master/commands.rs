@@ -69,15 +69,6 @@ impl Handler<Open> for Master {
         self.spawner.set_sockets(open.sockets);
         self.on_ready = Some(on_ready);
         self.open = true;
-        if self
-            .workers
-            .values()
-            .any(|worker| worker.view.state.is_up())
-        {
-            // Workers that another master has started serve: the cluster was ready before this one came.
-            self.ready = true;
-            self.accidents.listened();
-        }
         self.go_on_with_upgrade(ctx);
         self.reconcile(ctx);
         actix::MessageResult(ready)
