@@ -42,8 +42,8 @@ pub enum ParentError {
 /// Runs a program as the master of a cluster, in a process group of its own, until it has ended for good; gives back the
 /// code to exit with: the master's own, or 128 and the number of the signal that killed it.
 ///
-/// SIGTERM, SIGINT and SIGHUP are forwarded. A master that dies is started anew at once, then with pauses that double
-/// from 100 ms to 10 s and are forgotten once it has lived for 60 s; one that ends by itself with code 0, after a
+/// SIGTERM, SIGINT and SIGHUP are forwarded. A master that dies is started anew at once; where it lived for less than a second, the
+/// next ones with pauses that double from 100 ms to 10 s; one that ends by itself with code 0, after a
 /// SIGTERM or SIGINT, or within the first 2 s of the first start, is not.
 ///
 /// This process becomes the one to which orphaned descendants fall, and reaps them.

@@ -55,6 +55,42 @@ fn a_master_that_dies_is_started_anew_and_a_stop_ends_both() {
     assert!(!exists(master));
 }
 
+/// How often the master is killed; `MASTER_DEATHS=50 cargo test -p cluster-cli again_and_again -- --nocapture` prints how long it is away.
+fn deaths() -> usize {
+    std::env::var("MASTER_DEATHS").map_or(3, |n| n.parse().expect("a number"))
+}
+
+#[test]
+fn a_master_that_is_killed_again_and_again_is_back_each_time() {
+    let trial = Trial::run();
+    let mut slowest = std::time::Duration::ZERO;
+    let before = workers(&trial.state());
+    for n in 0..deaths() {
+        // The first start has to be one that has served.
+        let lived = if n == 0 { 2000 } else { 1000 };
+        let state = trial.until("it has lived for long enough", |state| {
+            state["master"]["uptime_ms"].as_u64() > Some(lived)
+        });
+        let old = state["master"]["pid"].as_u64();
+        signal(
+            old.and_then(|pid| u32::try_from(pid).ok()).expect("a pid"),
+            Signal::KILL,
+        );
+        let dead = std::time::Instant::now();
+        let state = trial.until("another one", |state| {
+            state["master"]["pid"].as_u64() != old
+        });
+        slowest = slowest.max(dead.elapsed());
+        assert_eq!(workers(&state), before, "the workers are the same");
+    }
+    println!(
+        "{} deaths, another master answered within {slowest:?}",
+        deaths()
+    );
+    assert!(slowest < std::time::Duration::from_secs(5), "{slowest:?}");
+    trial.cli(&["stop"]).output();
+}
+
 #[test]
 fn a_signal_to_the_parent_reaches_the_master() {
     let mut trial = Trial::run();
