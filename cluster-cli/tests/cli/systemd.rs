@@ -99,7 +99,7 @@ fn they_say_what_the_flags_say() {
         command,
         "\nType=notify\nNotifyAccess=main\n",
         "\nRestart=on-failure\n",
-        "\nKillMode=mixed\n",
+        "\nKillMode=process\n",
         "\nWatchdogSec=30\n",
         "\nTimeoutStopSec=330\n",
         "\nRuntimeDirectory=cluster/shop\n",

@@ -65,10 +65,10 @@ ExecStart={command}
 # A rolling restart: no request is lost.
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
-RestartSec=1
-# A stop is told to the master, which has its workers finish what they have; what is left after the time is killed. What a dead master
-# leaves behind is killed too, before it is started anew.
-KillMode=mixed
+RestartSec=100ms
+# A stop is told to the master, which has its workers finish what they have, and ends them all. The workers of a master that dies serve
+# on, and the next one takes them over: they are not to be killed with it.
+KillMode=process
 TimeoutStartSec={start}
 TimeoutStopSec={stop}
 WatchdogSec={watchdog}
