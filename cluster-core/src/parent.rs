@@ -85,6 +85,10 @@ pub async fn run(program: PathBuf, args: Vec<OsString>) -> Result<u8, ParentErro
             Err(source) => return Err(ParentError::Start { program, source }),
         };
         process::reap_strangers(|_| false);
+        if restarts.was_told_to_stop() && restarts.has_served() && matches!(exit, Exit::Signal(_)) {
+            // Killed before it had ended what is below it.
+            return Ok(end_what_is_left(&program, &args, &bequest, &mut signals, exit).await);
+        }
         match restarts.ended(exit, begun.elapsed(), Instant::now()) {
             Verdict::End(code) => {
                 info!(%exit, "the master has ended");
@@ -98,15 +102,55 @@ pub async fn run(program: PathBuf, args: Vec<OsString>) -> Result<u8, ParentErro
                 }
                 if told_to_stop(after, &mut signals).await {
                     info!("told to stop while there is no master");
-                    return Ok(restarts::code(exit));
+                    if !restarts.has_served() {
+                        return Ok(restarts::code(exit));
+                    }
+                    let left = end_what_is_left(&program, &args, &bequest, &mut signals, exit);
+                    return Ok(left.await);
                 }
             }
         }
     }
 }
 
+/// Starts a master once more, to take over whoever the last one has left behind, and to stop in order.
+async fn end_what_is_left(
+    program: &Path,
+    args: &[OsString],
+    bequest: &Bequest,
+    signals: &mut Signals,
+    last: Exit,
+) -> u8 {
+    let master = match start_with(program, args, bequest, true) {
+        Ok(master) => master,
+        Err(e) => {
+            warn!(program = %program.display(), error = %e, "nobody can be started to stop what the master has left behind");
+            return restarts::code(last);
+        }
+    };
+    info!(
+        pid = master.pid(),
+        "a master started to stop what the last one has left behind"
+    );
+    // It waits until the master hears it.
+    if let Err(e) = master.signal(Signal::TERM) {
+        debug!(error = %e, "it has ended already");
+    }
+    restarts::code(attend(&master, signals, &mut Restarts::default()).await)
+}
+
 fn start(program: &Path, args: &[OsString], bequest: &Bequest) -> io::Result<Process> {
+    start_with(program, args, bequest, false)
+}
+
+fn start_with(
+    program: &Path,
+    args: &[OsString],
+    bequest: &Bequest,
+    holds_signals: bool,
+) -> io::Result<Process> {
     process::spawn(Spawn {
+        holds_signals,
         program: program.to_owned(),
         args: args.to_vec(),
         env: bequest.variables(),

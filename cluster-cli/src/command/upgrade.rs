@@ -14,7 +14,7 @@ use crate::progress::Progress;
 
 /// How often the new master is looked for: nothing tells that it listens but an attempt.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long there may be no master, or one that has not finished.
+/// How long there may be no master, or one that knows nothing of the upgrade.
 const BACK: Duration = Duration::from_secs(60);
 
 pub(super) async fn upgrade(common: &Common, upgrade: &Upgrade) -> Result<(), CliError> {
@@ -46,7 +46,7 @@ pub(super) async fn upgrade(common: &Common, upgrade: &Upgrade) -> Result<(), Cl
             ended => drop(ended?),
         }
         progress.say("waiting for the new master");
-        outcome(&runtime_dir).await
+        outcome(&runtime_dir, last_ended(&before)).await
     };
     let value = match upgrade.within() {
         None => ending.await?,
@@ -65,13 +65,27 @@ pub(super) async fn upgrade(common: &Common, upgrade: &Upgrade) -> Result<(), Cl
     })
 }
 
-/// What the master says of the upgrade, once it has ended.
-async fn outcome(runtime_dir: &Path) -> Result<Value, CliError> {
-    let begun = Instant::now();
+/// The generation of the last upgrade that had ended; 0 where there was none.
+fn last_ended(state: &Value) -> u64 {
+    match state["upgrade"]["step"].as_str() {
+        Some("done" | "failed") | None => generation(state),
+        // It is joined.
+        Some(_) => generation(state).saturating_sub(1),
+    }
+}
+
+fn generation(state: &Value) -> u64 {
+    state["upgrade"]["generation"].as_u64().unwrap_or(0)
+}
+
+/// What the master says of the upgrade that is later than this one, once it has ended.
+async fn outcome(runtime_dir: &Path, last: u64) -> Result<Value, CliError> {
+    let mut heard = Instant::now();
     loop {
         let state = status(runtime_dir.to_owned()).await;
         let upgrade = state
             .as_ref()
+            .filter(|state| generation(state) > last)
             .map_or(&Value::Null, |state| &state["upgrade"]);
         match upgrade["step"].as_str() {
             Some("done") => return Ok(upgrade.clone()),
@@ -79,9 +93,11 @@ async fn outcome(runtime_dir: &Path) -> Result<Value, CliError> {
                 let cause = text(&upgrade["cause"]).to_owned();
                 return Err(CliError::UpgradeFailed { cause });
             }
-            _ => {}
+            // It goes on.
+            Some(_) => heard = Instant::now(),
+            None => {}
         }
-        if begun.elapsed() >= BACK {
+        if heard.elapsed() >= BACK {
             return Err(CliError::NotBack { waited: BACK });
         }
         tokio::time::sleep(LOOK).await;

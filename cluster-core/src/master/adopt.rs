@@ -19,6 +19,7 @@ use super::nanny::Watch;
 use super::proxy::{Patience, Settle, WorkerProxy};
 use super::proxy_state::State;
 use super::record::{Record, Remembered};
+use super::wanted::command::MOST_WORKERS;
 use super::wanted::view::WorkerView;
 use super::{Master, Worker};
 use crate::bridge::handshake::Bequest;
@@ -48,6 +49,7 @@ pub(super) struct Gather {
 pub(super) struct Bequeathed {
     pub(super) process: ProcessId,
     pub(super) pid: u32,
+    pub(super) generation: Generation,
     pub(super) bequest: Bequest,
 }
 
@@ -76,8 +78,11 @@ impl Handler<Gather> for Master {
             };
             let taken = match process {
                 ProcessId::Worker(id) => {
-                    let known = remembered.iter().flatten().find(|known| known.id == id);
-                    self.adopt_worker(id, adopted, known.cloned())
+                    let known = remembered.as_ref().map(|all| {
+                        let known = all.iter().find(|known| known.id == id);
+                        known.cloned().unwrap_or_else(|| Remembered::just_born(id))
+                    });
+                    self.adopt_worker(id, adopted, known)
                 }
                 _ => self.adopt_cache(adopted),
             };
@@ -116,6 +121,7 @@ impl Handler<Bequeathed> for Master {
         let Bequeathed {
             process,
             pid,
+            generation,
             bequest: (heritage, fds),
         } = bequeathed;
         let state = match heritage.standing {
@@ -129,12 +135,15 @@ impl Handler<Bequeathed> for Master {
         let proxy = match process {
             ProcessId::Worker(id) => self.workers.get_mut(&id).map(|worker| {
                 worker.started = began;
+                worker.view.generation = generation;
                 worker.to_adopt = false;
+                // It may have been started while all were paused, and accepts then only when it is told to, which is no harm to others.
+                worker.held = heritage.standing == Standing::Starting;
                 worker.slots = heritage.slots.iter().map(|slot| *slot as usize).collect();
                 self.spawner.reserve(&worker.slots);
                 worker.addr.clone()
             }),
-            _ => self.cache_arrived(pid, began),
+            _ => self.cache_arrived(pid, began, state),
         };
         // `do_send`: once for each process that is adopted.
         if let Some(proxy) = proxy {
@@ -159,7 +168,7 @@ impl Master {
             stop: options.stop_timeout,
         };
         let pid = process.pid();
-        // One that nobody has written down has most likely served for long.
+        // Nothing was written down of anybody: it has most likely served for long.
         let known = known.unwrap_or(Remembered {
             id,
             state: State::Active,
@@ -207,7 +216,7 @@ impl Master {
     fn go_on_from(&mut self, record: Record) {
         let options = self.cluster.options();
         let count = match record.workers_option == options.workers {
-            true => record.wanted.count,
+            true => record.wanted.count.clamp(1, MOST_WORKERS),
             false => options.workers,
         };
         self.mark = record.mark;

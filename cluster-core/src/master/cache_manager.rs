@@ -1,5 +1,6 @@
 //! The cache manager's process: started before the workers, ended after them, restarted like them, never rolled with them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context};
@@ -9,9 +10,10 @@ use tracing::{error, info, warn};
 use super::Master;
 use super::accidents::{Accident, Accidents, Pace};
 use super::nanny::Watch;
-use super::proxy::{Dismiss, Happening, Patience, ShowStacks, Want, What, WorkerProxy};
+use super::proxy::{Dismiss, Happening, Patience, Place, ShowStacks, Want, What, WorkerProxy};
 use super::proxy_state::{Event, State};
 use super::start::MasterError;
+use crate::bridge::outbox::Outbox;
 use crate::id::{Generation, ProcessId};
 use crate::node::ProcessState;
 use crate::options::CacheMode;
@@ -27,7 +29,8 @@ pub(super) struct CacheManager {
     started: Instant,
     state: State,
     build: String,
-    linked: bool,
+    /// Its link, while it has one.
+    link: Option<Arc<Outbox>>,
     accidents: Accidents,
     /// It ends though nobody wanted it to: start it again once its process has ended.
     accident: Option<Accident>,
@@ -47,7 +50,7 @@ impl CacheManager {
             started: Instant::now(),
             state: State::Died,
             build: String::new(),
-            linked: false,
+            link: None,
             accidents: Accidents::new(Pace::default()),
             accident: None,
             on_ready: None,
@@ -87,11 +90,11 @@ impl CacheManager {
     pub(super) fn note(&mut self, what: What) {
         match what {
             What::State(state) => self.state = state,
-            What::Linked { build } => {
-                self.linked = true;
+            What::Linked { build, outbox } => {
+                self.link = Some(outbox);
                 self.build = build;
             }
-            What::Unlinked => self.linked = false,
+            What::Unlinked => self.link = None,
             What::Accident(accident) => self.accident = Some(accident),
             What::Happened(_) | What::Beat(_) | What::Ended => {}
         }
@@ -110,7 +113,47 @@ impl CacheManager {
     }
 
     pub(super) fn is_linked(&self) -> bool {
-        self.linked
+        self.link.is_some()
+    }
+
+    pub(super) fn link(&self) -> Option<Arc<Outbox>> {
+        self.link.clone()
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.state == State::Active && self.proxy.is_some()
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(self.state, State::Forked | State::Warming)
+    }
+
+    /// Somebody waits for its first start: now for another's.
+    pub(super) fn take_waiting(&mut self) -> Option<oneshot::Sender<Result<(), MasterError>>> {
+        self.on_ready.take()
+    }
+
+    /// It serves in another's place from now on.
+    pub(super) fn takes_the_place(
+        &mut self,
+        waits: Option<oneshot::Sender<Result<(), MasterError>>>,
+    ) {
+        self.superseded = false;
+        self.on_ready = waits;
+        self.serves();
+        self.tell_of_place(true);
+    }
+
+    /// Another one serves after all.
+    pub(super) fn loses_the_place(&self) {
+        self.tell_of_place(false);
+    }
+
+    fn tell_of_place(&self, has: bool) {
+        // `do_send`: once for each change.
+        if let Some(proxy) = &self.proxy {
+            proxy.do_send(Place(has));
+        }
     }
 
     pub(super) fn build(&self) -> &str {
@@ -180,21 +223,32 @@ impl Master {
             to_adopt: true,
             ..CacheManager::started(pid, proxy.start())
         };
-        // A second one was taking over from the first when their master died.
+        // A second one was taking over from the first when their master died: which is which they say when they arrive.
         match self.cache {
             None => self.cache = Some(adopted),
-            Some(_) => self.next_cache = Some(adopted),
+            Some(_) => {
+                adopted.loses_the_place();
+                self.next_cache = Some(adopted);
+            }
         }
         true
     }
 
     /// The cache manager that was taken over has linked; gives back its proxy.
-    pub(super) fn cache_arrived(&mut self, pid: u32, began: Instant) -> Option<Addr<WorkerProxy>> {
+    pub(super) fn cache_arrived(
+        &mut self,
+        pid: u32,
+        began: Instant,
+        state: State,
+    ) -> Option<Addr<WorkerProxy>> {
         let both = [&mut self.cache, &mut self.next_cache];
         let cache = both.into_iter().flatten().find(|cache| cache.pid == pid)?;
         cache.started = began;
         cache.to_adopt = false;
-        cache.proxy.clone()
+        cache.state = state;
+        let proxy = cache.proxy.clone();
+        self.sort_out_caches();
+        proxy
     }
 
     fn spawn_cache(&mut self, ctx: &mut Context<Self>) {
@@ -255,8 +309,9 @@ impl Master {
         if let What::State(state) = what {
             match state {
                 State::Active => self.nanny(Watch::Begin(ProcessId::CacheManager)),
-                State::Retiring | State::Died => self.nanny(Watch::End(ProcessId::CacheManager)),
-                _ => {}
+                State::Paused => {}
+                // One that was adopted may have been taken for one that serves.
+                _ => self.nanny(Watch::End(ProcessId::CacheManager)),
             }
         }
         let Some(cache) = &mut self.cache else { return };
@@ -279,16 +334,24 @@ impl Master {
             }
             What::Ended => {
                 cache.proxy = None;
-                cache.linked = false;
+                cache.link = None;
                 cache.state = State::Died;
-                let accident = cache.accident.take();
-                self.forget_cache();
+                let accident = cache.accident.take().unwrap_or(Accident::Unknown);
                 self.pids.remove(ProcessId::CacheManager);
-                // Where another one is about to take over, that is what it has ended for.
-                if let (Some(accident), None) = (accident, &self.next_cache) {
+                let next = self.next_cache.as_ref();
+                if self.is_stopping() {
+                    self.forget_cache();
+                } else if next.is_some_and(|next| next.is_active() && !next.is_superseded()) {
+                    self.change_places(ctx);
+                } else if next.is_none() {
                     self.restart_cache_later(accident, ctx);
                 }
+                // Else another one is about to take over, which is what it has ended for.
                 self.look_who_is_missing();
+            }
+            What::Linked { .. } => {
+                cache.note(what);
+                self.go_on_with_upgrade(ctx);
             }
             other => cache.note(other),
         }

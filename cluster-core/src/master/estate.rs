@@ -11,7 +11,7 @@ use super::record::RecordFile;
 use super::sockets::SocketFile;
 use super::start::{MasterError, Monitor};
 use crate::id::ProcessId;
-use crate::node::Cluster;
+use crate::node::{Cluster, NodeState};
 use crate::sys::inherit::Handover;
 use crate::sys::{Lock, RuntimeDir, presence, process, socket};
 use crate::worker::application::{Serving, Socket};
@@ -28,6 +28,8 @@ pub(super) struct Estate {
     pub(super) monitor: Option<Box<dyn Monitor>>,
     /// The listening socket of the monitor before this one.
     pub(super) monitor_socket: Option<Socket>,
+    /// This process was another master's before.
+    pub(super) exchanged: bool,
     pub(super) cache: Option<Box<dyn Serving>>,
     /// The cache manager's socket: where its process was killed, its file is left.
     pub(super) cache_socket: Option<PathBuf>,
@@ -53,6 +55,8 @@ impl Estate {
             let _ = tokio::time::timeout(LAST_STEPS, monitor.stop()).await;
         }
         let failed = match &self.lock {
+            // A stop that came meanwhile goes before.
+            _ if cluster.state().state == NodeState::Stopping => io::ErrorKind::Interrupted.into(),
             None => io::ErrorKind::NotFound.into(),
             Some(lock) => execute(cluster, lock, monitor.as_ref()),
         };

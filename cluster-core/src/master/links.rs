@@ -38,6 +38,8 @@ pub(super) struct Ears {
     pub(super) proxy: Addr<WorkerProxy>,
     pub(super) opened: Recipient<LinkOpened>,
     pub(super) bequeathed: Recipient<Bequeathed>,
+    /// What is addressed to a process of this name goes to this one.
+    pub(super) routed: bool,
 }
 
 /// Turns an arrival away.
@@ -70,6 +72,7 @@ pub(super) fn admit(
         proxy,
         opened,
         bequeathed,
+        routed,
     } = ears;
     actix_rt::spawn(async move {
         if let Some(adopt) = adopt {
@@ -78,6 +81,7 @@ pub(super) fn admit(
                 Ok(bequest) => bequeathed.do_send(Bequeathed {
                     process,
                     pid: hello.pid,
+                    generation: hello.generation,
                     bequest,
                 }),
                 Err(e) => {
@@ -100,7 +104,9 @@ pub(super) fn admit(
         let hub = Arc::clone(&cluster.emitter().hub);
         let outbox = Arc::new(Outbox::new());
         outbox.open(Arc::clone(&stream));
-        hub.link(process, Arc::clone(&outbox));
+        if routed {
+            hub.link(process, Arc::clone(&outbox));
+        }
         linked(process, &hello);
         // Links come and go rarely, and neither word may be lost: `do_send`.
         proxy.do_send(Linked {

@@ -13,6 +13,7 @@ use super::nanny::Watch;
 use super::proxy::{Happening, Patience, Supersede, Want, What, WorkerProxy};
 use super::proxy_state::Event;
 use crate::id::ProcessId;
+use crate::node::UpgradeStep;
 
 impl Master {
     /// Whether this is the process that is not the cache manager, or not any more.
@@ -36,6 +37,7 @@ impl Master {
                 let pid = process.pid();
                 info!(pid, "the next cache manager started");
                 let proxy = WorkerProxy::new(ProcessId::CacheManager, process, patience, ears);
+                let proxy = proxy.without_the_place();
                 self.next_cache = Some(CacheManager::started(pid, proxy.start()));
             }
             Err(e) => self.next_cache_failed(e.to_string(), ctx),
@@ -49,7 +51,8 @@ impl Master {
             proxy.do_send(Want(Event::Kill));
         }
         self.next_cache = None;
-        if self.stage().is_some() {
+        let under_way = self.last_upgrade.as_ref().map(|last| last.step);
+        if under_way == Some(UpgradeStep::CacheManager) {
             self.put_back(format!("the cache manager: {cause}"));
         }
         // The old one may have ended meanwhile, in the belief that it had handed over.
@@ -63,49 +66,76 @@ impl Master {
             return;
         };
         match what {
-            What::Happened(Happening::Listening { .. }) => {
-                info!(pid = cache.pid(), "the next cache manager serves");
-                std::mem::swap(&mut self.cache, &mut self.next_cache);
-                self.pids.write_over(
-                    ProcessId::CacheManager,
-                    self.cache.as_ref().map_or(0, CacheManager::pid),
-                );
-                self.nanny(Watch::Begin(ProcessId::CacheManager));
-                self.cache_handed_over();
-                if let Some(last) = &mut self.next_cache {
-                    last.supersede();
-                }
-                match self.next_cache.as_ref().and_then(CacheManager::proxy) {
-                    // `do_send`: once.
-                    Some(last) => last.do_send(Supersede),
-                    None => {
-                        self.next_cache = None;
-                        self.last_cache_ended();
-                    }
-                }
-            }
+            What::Happened(Happening::Listening { .. }) => self.change_places(ctx),
             What::Happened(Happening::WarmUpFailed { cause, .. }) => {
                 self.next_cache_failed(cause, ctx);
             }
             What::Ended if cache.is_superseded() => {
                 self.next_cache = None;
                 self.last_cache_ended();
+                if !self.is_stopping()
+                    && !self.cache.as_ref().is_some_and(CacheManager::has_process)
+                {
+                    self.restart_cache_later(Accident::Unknown, ctx);
+                }
             }
             What::Ended => self.next_cache_failed("its process has ended".to_owned(), ctx),
             other => cache.note(other),
         }
     }
 
-    /// What was under way when the last master died.
-    pub(super) fn go_on_with_upgrade(&mut self, ctx: &mut Context<Self>) {
-        use crate::node::UpgradeStep;
-        let step = self.last_upgrade.as_ref().map(|last| last.step);
-        let here = self.cluster.build();
-        let other_cache = self.cache.as_ref().is_some_and(|cache| {
-            cache.has_process() && !cache.build().is_empty() && cache.build() != here
-        });
-        if step == Some(UpgradeStep::CacheManager) && other_cache && self.next_cache.is_none() {
-            self.start_next_cache(ctx);
+    /// The next cache manager serves: it takes the place of the last one, which is dismissed if it has not ended.
+    pub(super) fn change_places(&mut self, ctx: &mut Context<Self>) {
+        std::mem::swap(&mut self.cache, &mut self.next_cache);
+        let waits = self
+            .next_cache
+            .as_mut()
+            .and_then(CacheManager::take_waiting);
+        let Some(cache) = &mut self.cache else { return };
+        info!(pid = cache.pid(), "the next cache manager serves");
+        cache.takes_the_place(waits);
+        let (pid, link) = (cache.pid(), cache.link());
+        if let Some(link) = link {
+            self.cluster
+                .emitter()
+                .hub
+                .link(ProcessId::CacheManager, link);
+        }
+        self.pids.write_over(ProcessId::CacheManager, pid);
+        self.nanny(Watch::Begin(ProcessId::CacheManager));
+        self.cache_handed_over();
+        if let Some(last) = &mut self.next_cache {
+            last.supersede();
+        }
+        match self.next_cache.as_ref().and_then(CacheManager::proxy) {
+            // `do_send`: once.
+            Some(last) => last.do_send(Supersede),
+            None => {
+                self.next_cache = None;
+                self.last_cache_ended();
+                self.reconcile(ctx);
+            }
+        }
+    }
+
+    /// Of two that were adopted the one that serves has the place.
+    pub(super) fn sort_out_caches(&mut self) {
+        let is_active =
+            |cache: &Option<CacheManager>| cache.as_ref().is_some_and(CacheManager::is_active);
+        let starts =
+            |cache: &Option<CacheManager>| cache.as_ref().is_some_and(CacheManager::is_starting);
+        if starts(&self.cache) && is_active(&self.next_cache) {
+            std::mem::swap(&mut self.cache, &mut self.next_cache);
+            let waits = self
+                .next_cache
+                .as_mut()
+                .and_then(CacheManager::take_waiting);
+            if let Some(cache) = &mut self.cache {
+                cache.takes_the_place(waits);
+            }
+            if let Some(next) = &self.next_cache {
+                next.loses_the_place();
+            }
         }
     }
 }

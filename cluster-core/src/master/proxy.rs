@@ -26,8 +26,8 @@ use crate::wire::codec;
 use crate::wire::message::WireMessage;
 
 pub(crate) use messages::{
-    Alive, Dismiss, Happening, Linked, Reported, Settle, ShowStacks, Supersede, Told, Unlinked,
-    Want, What,
+    Alive, Dismiss, Happening, Linked, Place, Reported, Settle, ShowStacks, Supersede, Told,
+    Unlinked, Want, What,
 };
 
 /// How long a process may outlive SIGTERM.
@@ -111,6 +111,12 @@ impl WorkerProxy {
             has_linked: true,
             ..Self::new(me, process, patience, ears)
         }
+    }
+
+    /// The same for one whose place another has, and until it is told otherwise.
+    pub(crate) fn without_the_place(mut self) -> Self {
+        self.superseded = true;
+        self
     }
 
     fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
@@ -308,6 +314,14 @@ impl Handler<Supersede> for WorkerProxy {
     }
 }
 
+impl Handler<Place> for WorkerProxy {
+    type Result = ();
+
+    fn handle(&mut self, Place(has): Place, _: &mut Context<Self>) {
+        self.superseded = !has;
+    }
+}
+
 impl Handler<Settle> for WorkerProxy {
     type Result = ();
 
@@ -329,8 +343,8 @@ impl Handler<Linked> for WorkerProxy {
     type Result = ();
 
     fn handle(&mut self, Linked { outbox, build }: Linked, ctx: &mut Context<Self>) {
-        self.link = Some(outbox);
-        self.tell(What::Linked { build });
+        self.link = Some(Arc::clone(&outbox));
+        self.tell(What::Linked { build, outbox });
         let event = if self.has_linked {
             Event::LinkBack
         } else {

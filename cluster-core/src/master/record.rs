@@ -53,6 +53,19 @@ pub(super) struct Remembered {
     pub(super) build: String,
 }
 
+impl Remembered {
+    /// A worker that was started after the record was written.
+    pub(super) fn just_born(id: WorkerId) -> Self {
+        Remembered {
+            id,
+            state: State::Forked,
+            generation: Generation(1),
+            slots: Vec::new(),
+            build: String::new(),
+        }
+    }
+}
+
 /// The file of a record.
 pub(super) struct RecordFile {
     directory: PathBuf,

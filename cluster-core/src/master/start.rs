@@ -156,6 +156,7 @@ pub(crate) async fn start(
         Some(_) => Given::default(),
     };
     let directory = RuntimeDir::open(options.runtime_dir.as_deref(), &options.name)?;
+    let exchanged = plan.kept.is_some();
     let (lock, monitor) = match plan.kept.take() {
         Some(kept) => (directory.keep_lock(kept.lock)?, kept.monitor),
         None => (directory.lock()?, None),
@@ -165,6 +166,7 @@ pub(crate) async fn start(
         unix_sockets: Vec::new(),
         monitor: plan.monitor.take(),
         monitor_socket: monitor,
+        exchanged,
         cache: None,
         cache_socket: None,
         directory,
@@ -428,7 +430,12 @@ async fn gather(
         .send(Gather { present, record })
         .await
         .map_err(|_| MasterError::Stopped)?;
-    gathered.await.map_err(|_| MasterError::Stopped)
+    let gathered = gathered.await.map_err(|_| MasterError::Stopped)?;
+    if estate.exchanged {
+        // Who ended while the program was exchanged is nobody's child to wait for.
+        crate::sys::process::reap_strangers(|_| false);
+    }
+    Ok(gathered)
 }
 
 async fn start_cache_here(

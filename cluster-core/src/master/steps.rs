@@ -28,7 +28,7 @@ impl Master {
         if self.open {
             while self.one_step(ctx) {}
         }
-        self.look_whether_put_back();
+        self.look_whether_put_back(ctx);
         self.publish();
     }
 

@@ -54,12 +54,13 @@ impl Master {
                     }
                     State::Paused => self.nanny(Watch::Exempt(process)),
                     State::Retiring | State::Died => self.nanny(Watch::End(process)),
-                    State::Forked | State::Warming => {}
+                    // One that was adopted may have been taken for one that serves.
+                    State::Forked | State::Warming => self.nanny(Watch::End(process)),
                 }
                 // The roster first: who is told of a listening worker can reach it.
                 self.publish();
             }
-            What::Linked { build } => {
+            What::Linked { build, .. } => {
                 worker.linked = true;
                 worker.build = build;
             }
@@ -287,6 +288,7 @@ impl Handler<Arrived> for Master {
                     proxy,
                     opened: ctx.address().recipient(),
                     bequeathed: ctx.address().recipient(),
+                    routed: !self.is_next_cache(arrival.hello.pid),
                 };
                 let adopt = self
                     .to_adopt(process, arrival.hello.pid)

@@ -23,7 +23,7 @@ use super::{Master, Waiter};
 use crate::build;
 use crate::node::{UpgradeState, UpgradeStep};
 use crate::protocol::OperationError;
-use crate::sys::process::{self, Spawn};
+use crate::sys::process::{self, Process, Spawn};
 use crate::sys::{Exit, signal};
 
 /// How long the new program may take to look at its options.
@@ -36,7 +36,11 @@ pub(super) struct Upgrade {
     pub(super) stage: Stage,
     /// The build on disk.
     build: String,
+    /// Those who joined while the program was being looked at, and whether they wait for the end.
+    asked: Vec<(bool, Waiter)>,
     waiters: Vec<Waiter>,
+    /// The cache manager was asked to hand over to one of the old build again.
+    cache_put_back: bool,
 }
 
 /// How far it is.
@@ -61,6 +65,17 @@ pub(super) enum Stage {
 #[rtype(result = "()")]
 pub(super) struct ExecFailed(pub(super) io::Error);
 
+impl Upgrade {
+    fn join(&mut self, wait: bool, waiter: Waiter) {
+        match wait {
+            true => self.waiters.push(waiter),
+            false => {
+                let _ = waiter.reply.send(Ok(json!({ "build": self.build })));
+            }
+        }
+    }
+}
+
 impl Master {
     /// Begins an upgrade, or joins the one that is under way.
     pub(super) fn upgrade(&mut self, wait: bool, waiter: Waiter, ctx: &mut Context<Self>) {
@@ -78,11 +93,9 @@ impl Master {
             return;
         }
         if let Some(upgrade) = &mut self.upgrade {
-            match wait {
-                true => upgrade.waiters.push(waiter),
-                false => {
-                    let _ = waiter.reply.send(Ok(json!({ "build": upgrade.build })));
-                }
+            match upgrade.stage {
+                Stage::Checking => upgrade.asked.push((wait, waiter)),
+                _ => upgrade.join(wait, waiter),
             }
             return;
         }
@@ -91,60 +104,59 @@ impl Master {
         self.upgrade = Some(Upgrade {
             stage: Stage::Checking,
             build: String::new(),
+            asked: vec![(wait, waiter)],
             waiters: Vec::new(),
+            cache_put_back: false,
         });
         let check = check(program, self.spawner.args().to_vec());
         ctx.spawn(check.into_actor(self).map(move |checked, this, ctx| {
-            this.checked(checked, wait, waiter);
+            this.checked(checked);
             this.reconcile(ctx);
         }));
     }
 
-    fn checked(&mut self, checked: Result<String, String>, wait: bool, waiter: Waiter) {
-        let Some(upgrade) = &mut self.upgrade else {
-            let _ = waiter.reply.send(Err(OperationError::Stopping));
+    fn checked(&mut self, checked: Result<String, String>) {
+        // A stop has ended it meanwhile.
+        if self.upgrade.is_none() {
             return;
+        }
+        let begun = match checked {
+            Err(cause) => Err(OperationError::UpgradeRefused(cause)),
+            // Another roll may have begun meanwhile.
+            Ok(build) => self
+                .command(Command::Roll(RollKind::Upgrade))
+                .map(|_| build),
         };
-        let refused = match checked {
-            Err(cause) => OperationError::UpgradeRefused(cause),
-            Ok(build) => {
-                let from = self.cluster.build().to_owned();
-                info!(%from, to = build, "upgrade: the program is in order");
-                upgrade.stage = Stage::Rolling;
-                upgrade.build.clone_from(&build);
-                match wait {
-                    true => upgrade.waiters.push(waiter),
-                    false => {
-                        let _ = waiter.reply.send(Ok(json!({ "build": build })));
-                    }
-                }
-                self.spawner.start_what_is_on_disk(true);
-                self.note_upgrade(from, build, UpgradeStep::Workers, None);
-                match self.command(Command::Roll(RollKind::Upgrade)) {
-                    Ok(_) => return,
-                    Err(refused) => return self.upgrade_over(Err(refused)),
+        match begun {
+            Ok(build) => self.begin_upgrade(build),
+            Err(refused) => {
+                error!(cause = %refused, "upgrade refused");
+                let asked = self.upgrade.take().map(|upgrade| upgrade.asked);
+                for (_, waiter) in asked.into_iter().flatten() {
+                    let _ = waiter.reply.send(Err(refused.clone()));
                 }
             }
-        };
-        error!(cause = %refused, "upgrade refused");
-        let mut waiters = self
-            .upgrade
-            .take()
-            .map(|upgrade| upgrade.waiters)
-            .unwrap_or_default();
-        waiters.push(waiter);
-        for waiter in waiters {
-            let _ = waiter.reply.send(Err(refused.clone()));
         }
     }
 
-    fn note_upgrade(&mut self, from: String, to: String, step: UpgradeStep, cause: Option<String>) {
+    fn begin_upgrade(&mut self, build: String) {
+        let from = self.cluster.build().to_owned();
+        info!(%from, to = build, "upgrade: the program is in order");
+        self.spawner.start_what_is_on_disk(true);
         self.last_upgrade = Some(UpgradeState {
+            generation: self.wanted.generation,
             from,
-            to,
-            step,
-            cause,
+            to: build.clone(),
+            step: UpgradeStep::Workers,
+            cause: None,
         });
+        if let Some(upgrade) = &mut self.upgrade {
+            upgrade.stage = Stage::Rolling;
+            upgrade.build = build;
+            for (wait, waiter) in std::mem::take(&mut upgrade.asked) {
+                upgrade.join(wait, waiter);
+            }
+        }
     }
 
     fn upgrade_step(&mut self, step: UpgradeStep) {
@@ -176,13 +188,43 @@ impl Master {
 
     /// All workers are of the new build.
     pub(super) fn workers_upgraded(&mut self, ctx: &mut Context<Self>) {
-        if self.cache.as_ref().is_some_and(|cache| cache.has_process()) {
+        if self.is_stopping() {
+            return;
+        }
+        self.upgrade_step(UpgradeStep::CacheManager);
+        if self.upgrade.is_none() {
+            // It was begun by a master that has died.
+            self.go_on_with_upgrade(ctx);
+        } else if self.cache.as_ref().is_some_and(|cache| cache.has_process()) {
             self.set_stage(Stage::HandingOver, "the cache manager hands over");
-            self.upgrade_step(UpgradeStep::CacheManager);
             self.start_next_cache(ctx);
         } else {
             self.exchange();
         }
+    }
+
+    /// What was under way when the last master died: workers are rolled on by the roll that was written down; here it is the cache manager's
+    /// turn, as soon as its build is known.
+    pub(super) fn go_on_with_upgrade(&mut self, ctx: &mut Context<Self>) {
+        let at_cache = self.last_step() == Some(UpgradeStep::CacheManager);
+        if !at_cache || self.upgrade.is_some() || self.next_cache.is_some() || self.is_stopping() {
+            return;
+        }
+        match self.cache.as_ref().filter(|cache| cache.has_process()) {
+            Some(cache) if cache.build().is_empty() => {}
+            Some(cache) if cache.build() != self.cluster.build() => self.start_next_cache(ctx),
+            _ => self.last_cache_ended(),
+        }
+    }
+
+    fn last_step(&self) -> Option<UpgradeStep> {
+        self.last_upgrade.as_ref().map(|last| last.step)
+    }
+
+    /// Whether this master itself runs what the last upgrade was to bring.
+    fn is_of_new_build(&self) -> bool {
+        let last = self.last_upgrade.as_ref();
+        last.is_some_and(|last| last.to == self.cluster.build())
     }
 
     /// The next cache manager serves.
@@ -192,14 +234,20 @@ impl Master {
         }
     }
 
-    /// The last cache manager has ended.
+    /// The last cache manager has ended, or there was none to hand over: what is left is the master.
     pub(super) fn last_cache_ended(&mut self) {
-        if self.stage() == Some(Stage::HandedOver) {
+        let goes_on = self.upgrade.is_none() && self.last_step() == Some(UpgradeStep::CacheManager);
+        if goes_on && self.is_of_new_build() {
+            self.upgrade_step(UpgradeStep::Master);
+        } else if goes_on || self.stage() == Some(Stage::HandedOver) {
             self.exchange();
         }
     }
 
     fn exchange(&mut self) {
+        if self.is_stopping() {
+            return;
+        }
         self.set_stage(Stage::Exchanging, "exchanging the master");
         self.upgrade_step(UpgradeStep::Master);
         self.publish();
@@ -212,11 +260,16 @@ impl Master {
     /// Something has gone wrong: what runs the new build already is replaced by the old one.
     pub(super) fn put_back(&mut self, cause: String) {
         error!(%cause, "upgrade failed; putting the old build back");
-        self.set_stage(Stage::PuttingBack, "failed; putting the old build back");
+        let nothing_older = self.upgrade.is_none() && self.is_of_new_build();
         if let Some(last) = &mut self.last_upgrade {
             last.step = UpgradeStep::PuttingBack;
             last.cause = Some(cause);
         }
+        // A master that was started from the new build after the old one's death has nothing older to start.
+        if nothing_older {
+            return;
+        }
+        self.set_stage(Stage::PuttingBack, "failed; putting the old build back");
         self.spawner.start_what_is_on_disk(false);
         let generation = self.wanted.generation;
         let new = self
@@ -230,13 +283,23 @@ impl Master {
     }
 
     /// Looks whether the old build is back.
-    pub(super) fn look_whether_put_back(&mut self) {
+    pub(super) fn look_whether_put_back(&mut self, ctx: &mut Context<Self>) {
         let left = self
             .queue
             .iter()
             .any(|entry| entry.reason == Reason::PutBack);
-        if self.stage() != Some(Stage::PuttingBack) || left {
+        let putting_back = self.last_step() == Some(UpgradeStep::PuttingBack);
+        if !putting_back || left || self.next_cache.is_some() {
             return;
+        }
+        let cache = self.cache.as_ref().map_or("", |cache| cache.build());
+        let cache_too = !cache.is_empty() && cache != self.cluster.build();
+        if let Some(upgrade) = &mut self.upgrade
+            && cache_too
+            && !std::mem::replace(&mut upgrade.cache_put_back, true)
+        {
+            // Where the master could not be exchanged: once, as a failure of this is not to be put back again.
+            return self.start_next_cache(ctx);
         }
         let cause = self
             .last_upgrade
@@ -261,16 +324,19 @@ impl Master {
 
     /// All is as wanted: a master that has taken over from one of the old build, in this same process or after its death, ends the upgrade.
     pub(super) fn exchanged(&mut self) {
-        if let Some(last) = &mut self.last_upgrade
-            && last.step == UpgradeStep::Master
-            && self.upgrade.is_none()
-        {
-            let here = self.cluster.build();
-            last.step = match last.to == here {
-                true => UpgradeStep::Done,
-                false => UpgradeStep::Failed,
-            };
-            info!(from = last.from, to = last.to, here, "upgrade done");
+        if self.last_step() != Some(UpgradeStep::Master) || self.upgrade.is_some() {
+            return;
+        }
+        let (here, done) = (self.cluster.build().to_owned(), self.is_of_new_build());
+        if let Some(last) = &mut self.last_upgrade {
+            if done {
+                info!(from = last.from, to = last.to, "upgrade done");
+                last.step = UpgradeStep::Done;
+            } else {
+                error!(to = last.to, here, "the upgrade has not reached the master");
+                last.step = UpgradeStep::Failed;
+                last.cause = Some(format!("the master runs build {here}"));
+            }
         }
     }
 }
@@ -279,9 +345,22 @@ impl Handler<ExecFailed> for Master {
     type Result = ();
 
     fn handle(&mut self, ExecFailed(error): ExecFailed, ctx: &mut Context<Self>) {
+        if self.is_stopping() {
+            return;
+        }
         let program = self.spawner.program().display().to_string();
         self.put_back(format!("{program} cannot be executed: {error}"));
         self.reconcile(ctx);
+    }
+}
+
+/// A program that looks at its options: killed where nobody waits for it any more.
+struct Checking(Process);
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        // One that has ended needs it no more.
+        let _ = self.0.signal(signal::Signal::KILL);
     }
 }
 
@@ -290,7 +369,7 @@ async fn check(program: PathBuf, args: Vec<std::ffi::OsString>) -> Result<String
     let failed = |e: io::Error| format!("{}: {e}", program.display());
     let build = program.to_str().and_then(build::of_file);
     let build = build.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let output = crate::sys::inherit::scratch().map_err(failed)?;
+    let output = crate::sys::inherit::scratch(SAYS).map_err(failed)?;
     let mut said = File::from(output.try_clone().map_err(failed)?);
     let mut args = args;
     args.insert(0, "--check".into());
@@ -301,12 +380,10 @@ async fn check(program: PathBuf, args: Vec<std::ffi::OsString>) -> Result<String
         new_group: true,
         ..Spawn::default()
     });
-    let process = process.map_err(failed)?;
-    let exit = match tokio::time::timeout(CHECK, process.exited()).await {
+    let process = Checking(process.map_err(failed)?);
+    let exit = match tokio::time::timeout(CHECK, process.0.exited()).await {
         Ok(exit) => exit,
         Err(_) => {
-            let _ = process.signal(signal::Signal::KILL);
-            process.exited().await;
             return Err(format!(
                 "{} --check did not end within {} s",
                 program.display(),
@@ -319,7 +396,7 @@ async fn check(program: PathBuf, args: Vec<std::ffi::OsString>) -> Result<String
     let _ = said
         .rewind()
         .and_then(|()| said.take(SAYS).read_to_string(&mut text));
-    let (program, text) = (program.display(), text.trim());
+    let (program, text) = (program.display(), text.trim_matches('\0').trim());
     match exit {
         Exit::Code(0) if text.contains(&build) => Ok(build),
         Exit::Code(0) => Err(format!(

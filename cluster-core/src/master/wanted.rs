@@ -1,6 +1,6 @@
 //! What operators have asked for: one record, changed by commands only and never by events of the world.
 //!
-//! The record is small and can be written down, so that a new master can be told it by the workers of the last one.
+//! The record is small and is written down (`master/record.rs`), so that a new master goes on where the last one died.
 
 use std::collections::BTreeSet;
 use std::fmt;

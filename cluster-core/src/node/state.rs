@@ -91,6 +91,9 @@ pub struct QueueEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UpgradeState {
+    /// The generation of its workers, which tells it from earlier ones.
+    #[serde(default)]
+    pub generation: Generation,
     /// The build that all processes ran before.
     pub from: String,
     /// The build that they are to run.

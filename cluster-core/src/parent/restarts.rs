@@ -49,6 +49,11 @@ impl Restarts {
         self.served
     }
 
+    /// Whether the master was told to stop.
+    pub(super) fn was_told_to_stop(&self) -> bool {
+        self.stopping
+    }
+
     /// The master was told to stop: it is not started anew.
     pub(super) fn stop(&mut self) {
         self.stopping = true;

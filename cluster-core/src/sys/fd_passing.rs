@@ -11,8 +11,9 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// The most descriptors that go at once: the listening sockets of an application, and the shared page.
-pub(crate) const MOST: usize = 64;
+/// The most descriptors that go at once: the listening sockets of an application, of which a service manager may give 64, and the shared
+/// page.
+pub(crate) const MOST: usize = 128;
 
 /// Writes bytes, the first of which take the descriptors (at most [`MOST`]) along; gives back how many were taken.
 ///

@@ -52,12 +52,12 @@ impl AsFd for Handover {
     }
 }
 
-/// A file without a name for what another process says.
+/// A file without a name for what another process says: of this length, filled with zeros, and (on Linux) it never grows.
 ///
 /// # Errors
 /// What the system said.
-pub(crate) fn scratch() -> io::Result<OwnedFd> {
-    carrier::scratch()
+pub(crate) fn scratch(length: u64) -> io::Result<OwnedFd> {
+    carrier::scratch(length)
 }
 
 /// Takes the boot record that this process was started with, and closes its descriptor.

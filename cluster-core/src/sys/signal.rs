@@ -1,5 +1,7 @@
 //! Signals sent to this process, and the names of all.
 
+#![allow(unsafe_code)]
+
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -22,7 +24,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Listens for SIGTERM, SIGINT and SIGHUP.
+    /// Listens for SIGTERM, SIGINT and SIGHUP, those included that were held back until now ([`hold_back`]).
     ///
     /// # Errors
     /// If the system refuses the handlers.
@@ -30,7 +32,9 @@ impl Signals {
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled.
     pub(crate) fn new() -> io::Result<Self> {
-        Self::of(&[Signal::TERM, Signal::INT, Signal::HUP])
+        let signals = Self::of(&REQUESTS)?;
+        mask(libc::SIG_UNBLOCK);
+        Ok(signals)
     }
 
     /// Listens for the signals named, of which the earlier come first when several have arrived.
@@ -67,6 +71,34 @@ impl Signals {
             Poll::Pending
         })
         .await
+    }
+}
+
+/// What operators send.
+const REQUESTS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::HUP];
+
+/// Has SIGTERM, SIGINT and SIGHUP wait, also through an exec, until somebody listens ([`Signals::new`]). For this thread, which is to be
+/// the main one, and those that it starts.
+pub(crate) fn hold_back() {
+    mask(libc::SIG_BLOCK);
+}
+
+/// What was held back has its effect after all.
+pub(crate) fn let_through() {
+    mask(libc::SIG_UNBLOCK);
+}
+
+/// Async-signal-safe.
+fn mask(how: libc::c_int) {
+    // SAFETY: the set is initialised by the first call before the others use it; all are async-signal-safe, and cannot fail for signals
+    // that exist.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut set);
+        for signal in REQUESTS {
+            libc::sigaddset(&raw mut set, signal.as_raw());
+        }
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) enum What {
     Happened(Happening),
     /// It ends, though nobody wanted it to.
     Accident(Accident),
-    /// It is linked; the build that it runs.
-    Linked { build: String },
+    /// It is linked; the build that it runs, and its link.
+    Linked { build: String, outbox: Arc<Outbox> },
     /// Its link is gone.
     Unlinked,
     /// It is alive.
@@ -90,6 +90,11 @@ pub(crate) struct Dismiss {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Supersede;
+
+/// Whether the process has the place that its name stands for: during an upgrade there are two cache managers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Place(pub(crate) bool);
 
 /// A process that was taken over has said how far it is.
 #[derive(Message)]

@@ -31,9 +31,13 @@ mod platform {
         Ok(file.into())
     }
 
-    /// A memfd to be written to.
-    pub(in super::super) fn scratch() -> io::Result<OwnedFd> {
-        Ok(memfd_create("cluster-scratch", MemfdFlags::CLOEXEC)?)
+    /// A memfd to be written to, up to its length.
+    pub(in super::super) fn scratch(length: u64) -> io::Result<OwnedFd> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd = memfd_create("cluster-scratch", flags)?;
+        rustix::fs::ftruncate(&fd, length)?;
+        fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW)?;
+        Ok(fd)
     }
 
     /// Whether it is a memfd of our name that nobody can change any more.
@@ -54,14 +58,13 @@ mod platform {
 
     /// A temporary file, removed before it is filled.
     pub(in super::super) fn write(bytes: &[u8]) -> io::Result<OwnedFd> {
-        let fd = scratch()?;
-        let mut file = File::from(fd);
+        let mut file = File::from(scratch(0)?);
         file.write_all(bytes)?;
         Ok(file.into())
     }
 
     /// The same, empty.
-    pub(in super::super) fn scratch() -> io::Result<OwnedFd> {
+    pub(in super::super) fn scratch(length: u64) -> io::Result<OwnedFd> {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let path =
@@ -73,6 +76,7 @@ mod platform {
             .mode(0o600)
             .open(&path)?;
         fs::remove_file(&path)?;
+        file.set_len(length)?;
         Ok(file.into())
     }
 

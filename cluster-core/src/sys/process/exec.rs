@@ -12,6 +12,7 @@ use rustix::io::FdFlags;
 use super::descriptors;
 use crate::sys::inherit::BOOT_VARIABLE;
 use crate::sys::listen_fds::{LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
+use crate::sys::signal;
 
 /// Runs another program in this process. Of its descriptors it gets those named, under the same numbers, and the first three.
 ///
@@ -33,12 +34,16 @@ pub(crate) fn exec(
     }
     let failed = match mark(FdFlags::empty()) {
         Ok(()) => {
+            // Handlers end with the program that set them: a stop that comes before the next one has its own waits for it.
+            signal::hold_back();
             let mut command = Command::new(program);
             // Sockets that a service manager gave were given once; whom to notify stays true, as the pid stays.
             for name in [BOOT_VARIABLE, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES] {
                 command.env_remove(name);
             }
-            command.args(args).envs(env).exec()
+            let failed = command.args(args).envs(env).exec();
+            signal::let_through();
+            failed
         }
         Err(e) => e.into(),
     };

@@ -16,6 +16,7 @@ use super::{Process, children, descriptors, open_pidfd};
 use crate::sys::inherit::BOOT_VARIABLE;
 use crate::sys::listen_fds::{LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 use crate::sys::notify::{NOTIFY_SOCKET, WATCHDOG_PID, WATCHDOG_USEC};
+use crate::sys::signal;
 
 /// What is meant for this process alone, and no business of those that it starts: its boot record, and what a service manager has told it.
 const NOT_PASSED_ON: &[&str] = &[
@@ -48,6 +49,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) output: Option<OwnedFd>,
     /// What it is to call itself, where that is not the program's path.
     pub(crate) arg0: Option<OsString>,
+    /// Whether SIGTERM, SIGINT and SIGHUP wait until it listens for them.
+    pub(crate) holds_signals: bool,
     /// Whether it leads a process group of its own, out of reach of the terminal's ctrl-C.
     pub(crate) new_group: bool,
 }
@@ -88,7 +91,11 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
         if let Some(environment) = &mut own {
             environment.enter();
         }
-        prepare_child(&fds)
+        prepare_child(&fds)?;
+        if what.holds_signals {
+            signal::hold_back();
+        }
+        Ok(())
     };
     // SAFETY: the closure runs in the child between fork and exec, where only async-signal-safe calls are allowed. It
     // makes system calls on memory that was allocated before the fork, and neither allocates nor locks.
