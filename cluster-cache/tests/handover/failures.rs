@@ -122,8 +122,13 @@ async fn a_successor_that_keeps_silent_is_left() {
     assert!(manager.says(SERVES_ON, 1).await);
     successor.signal(Signal::CONT);
     let cause = failed(&mut master, successor).await;
+    // Its own clock went on while it was stopped: when it runs again, either may be noticed first.
+    let causes = [
+        "the present cache manager broke off",
+        "the present cache manager said nothing",
+    ];
     assert!(
-        cause.starts_with("the present cache manager broke off"),
+        causes.iter().any(|known| cause.starts_with(known)),
         "{cause}"
     );
     done.set(true);
