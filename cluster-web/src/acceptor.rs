@@ -13,6 +13,7 @@ mod accept;
 mod conn;
 mod error;
 pub(crate) mod gate;
+mod idle;
 mod listener;
 mod serve;
 mod server;

@@ -192,6 +192,45 @@ async fn half_a_request_gets_a_second_grace() {
     assert!(begun.elapsed() >= 2 * GRACE);
 }
 
+fn keep_alive(time: Duration) -> HttpSettings {
+    let mut settings = HttpSettings::default();
+    settings.keep_alive = time.into();
+    settings
+}
+
+#[actix_rt::test]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let time = Duration::from_millis(200);
+    let fixture = Fixture::new(keep_alive(time)).await;
+    fixture.accept();
+    let (mut idle, mut busy) = (fixture.client().await, fixture.client().await);
+    busy.send("/held").await;
+    let begun = Instant::now();
+    assert!(!idle.get("/").await.closes);
+    idle.end().await;
+    assert!(begun.elapsed() >= time, "{:?}", begun.elapsed());
+    fixture.stage.release.notify_one();
+    assert_eq!(busy.answer().await.body, "released");
+    busy.end().await;
+    assert_eq!(fixture.server.live(), 0);
+}
+
+#[actix_rt::test]
+async fn what_came_while_a_thread_did_not_run_is_answered() {
+    let time = Duration::from_millis(200);
+    let fixture = Fixture::new(keep_alive(time)).await;
+    fixture.accept();
+    let mut client = fixture.client().await;
+    assert!(!client.get("/").await.closes);
+    client.send("/").await;
+    // Longer than actix's clock lags behind at most while its thread runs.
+    thread::sleep(Duration::from_secs(1)); // wait: a handler that blocks its thread does this
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
+    assert!(!answer.closes, "its time has just begun anew");
+    assert_eq!(client.get("/").await.body, "hello");
+}
+
 #[actix_rt::test]
 async fn while_paused_connections_wait_in_the_queue() {
     let fixture = Fixture::accepting().await;

@@ -124,6 +124,7 @@ impl Connections {
             in_flight: Cell::new(0),
             reading: Cell::new(false),
             was_idle: Cell::new(false),
+            idle_looks: Cell::new(None),
             waker: RefCell::new(None),
         });
         entry.insert(Rc::clone(&gate));
@@ -150,6 +151,15 @@ impl Connections {
             } else {
                 gate.was_idle.set(idle);
             }
+        });
+    }
+
+    /// One look: closes the connections that have waited for their next request at more than so many looks before.
+    pub(crate) fn grow_older(&self, most: u32) {
+        self.for_each(|gate| match gate.idle_looks.get() {
+            Some(looks) if looks >= most => gate.tell(Order::Close),
+            Some(looks) => gate.idle_looks.set(Some(looks + 1)),
+            None => {}
         });
     }
 
@@ -182,6 +192,8 @@ pub(crate) struct Gate {
     /// Bytes came in that belong to no request yet.
     reading: Cell<bool>,
     was_idle: Cell<bool>,
+    /// Looks since its last answer, while it waits for the next request; none before the first and while one is under way.
+    idle_looks: Cell<Option<u32>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -206,16 +218,21 @@ impl Gate {
 
     pub(crate) fn bytes_read(&self) {
         self.reading.set(true);
+        self.idle_looks.set(None);
     }
 
     pub(crate) fn request_begun(&self) {
         self.reading.set(false);
+        self.idle_looks.set(None);
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
     pub(crate) fn request_done(&self) {
         self.reading.set(false);
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        if self.in_flight.get() == 0 {
+            self.idle_looks.set(Some(0));
+        }
     }
 
     /// Remembers whom to wake when the orders change.
@@ -282,6 +299,26 @@ mod tests {
         all.close_idle(true);
         all.close_idle(true);
         assert!(busy.gate().is_closing());
+    }
+
+    #[test]
+    fn who_waits_for_too_many_looks_is_closed() {
+        let all = Connections::new();
+        let [fresh, waits, half, busy] = [0; 4].map(|_| all.open());
+        for used in [&waits, &half, &busy] {
+            used.gate().request_begun();
+            used.gate().request_done();
+        }
+        half.gate().bytes_read();
+        busy.gate().request_begun();
+        all.grow_older(2);
+        all.grow_older(2);
+        assert_eq!(waits.gate().order(), Order::Serve);
+        all.grow_older(2);
+        assert!(waits.gate().is_closing());
+        assert_eq!(fresh.gate().order(), Order::Serve, "it has no request yet");
+        assert_eq!(half.gate().order(), Order::Serve, "its next one has begun");
+        assert_eq!(busy.gate().order(), Order::Serve);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::{
     conn::{Attended, Conn, Stream},
     error::AcceptorError,
     gate::{Order, Pass},
+    idle,
     listener::Accepted,
     settings::HttpSettings,
 };
@@ -75,7 +76,7 @@ where
 
     let on_connect = settings.on_connect.clone();
     let mut builder = HttpService::<Conn, _, _>::build()
-        .keep_alive(settings.keep_alive)
+        .keep_alive(idle::keep_alive(settings).0)
         .client_request_timeout(settings.client_request_timeout)
         .client_disconnect_timeout(settings.client_disconnect_timeout)
         .h1_allow_half_closed(settings.h1_allow_half_closed)

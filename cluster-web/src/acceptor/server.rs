@@ -15,6 +15,7 @@ use super::{
     accept::accept_loop,
     error::AcceptorError,
     gate::Connections,
+    idle,
     listener::{Door, Listener},
     serve::{Serve, Site, build},
     settings::HttpSettings,
@@ -39,6 +40,8 @@ struct Inner {
     settings: HttpSettings,
     connections: Rc<Connections>,
     loops: RefCell<Vec<(Rc<Door>, JoinHandle<()>)>>,
+    /// What closes idle connections.
+    idle: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -77,11 +80,15 @@ impl Server {
         if built.is_empty() {
             return Err(AcceptorError::NoSite);
         }
+        let connections = Connections::new();
+        let (_, time) = idle::keep_alive(&settings);
+        let close = |time| actix_rt::spawn(idle::close_idle(Rc::clone(&connections), time));
         Ok(Server {
             inner: Rc::new(Inner {
                 sites: built,
+                idle: time.map(close),
                 settings,
-                connections: Connections::new(),
+                connections,
                 loops: RefCell::default(),
             }),
         })
@@ -199,6 +206,9 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.connections.leave();
+        if let Some(idle) = &self.idle {
+            idle.abort();
+        }
         for (door, task) in self.loops.get_mut().drain(..) {
             door.close();
             task.abort();

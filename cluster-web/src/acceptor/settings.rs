@@ -11,7 +11,7 @@ pub(crate) type OnConnect = Arc<dyn Fn(&dyn Any, &mut Extensions) + Send + Sync>
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// How long an idle connection is kept open; 5 seconds.
+    /// How long an idle connection is kept open, up to a tenth longer; 5 seconds. A thread that does not run ends no connection.
     pub keep_alive: KeepAlive,
     /// How long a client may take to send the head of its first request, else it is answered 408; zero: for ever; 5 seconds.
     pub client_request_timeout: Duration,

@@ -77,7 +77,6 @@ impl Journal {
     }
 
     /// A moment, in seconds from the beginning.
-    #[allow(clippy::cast_precision_loss)]
     pub(crate) fn seconds(&self, at: Ms) -> f64 {
         at.saturating_sub(self.begun) as f64 / 1000.0
     }
