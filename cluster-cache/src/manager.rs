@@ -7,6 +7,7 @@
 //! coming; one wake-up hands the manager all of it. An answer is written from the table straight into the queue of its connection.
 
 mod ahead;
+mod departures;
 mod entries;
 mod handover;
 mod intake;
@@ -35,6 +36,7 @@ use crate::lease::{LinkId, NOBODY};
 use crate::protocol::{Meta, MetaReply};
 use crate::store::{Store, StoreError};
 use crate::table::Millis;
+use departures::Departures;
 use handover::Handing;
 pub(crate) use handover::{Taken, take_over};
 use intake::{Intake, Intook};
@@ -91,6 +93,7 @@ pub struct CacheManager {
     kept: Kept,
     intake: Intake,
     links: Links,
+    departures: Departures,
     spaces: Spaces,
     /// What all entries take together.
     bytes: usize,
@@ -198,6 +201,7 @@ impl CacheManager {
                 kept: beginnings.kept,
                 intake,
                 links: Links::new(sequence.clone()),
+                departures: Departures::default(),
                 bytes: spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
                 watches: 0,
                 spaces,
@@ -243,7 +247,10 @@ impl CacheManager {
                 return Self::settle_later(ctx);
             }
             let now = now();
-            this.lose_leases_of(NOBODY, now);
+            let places: Vec<usize> = this.spaces.iter().map(|(place, _)| place).collect();
+            for place in places {
+                this.lose_leases_in(place, NOBODY, now);
+            }
             this.settle(now);
             this.set_alarm(ctx);
         });
@@ -321,7 +328,7 @@ impl Handler<Intook> for CacheManager {
                         self.intake.tell_when_drained(link, sender);
                     }
                 }
-                intake::Come::Closed { link } => self.lost(link, now),
+                intake::Come::Closed { link } => self.lost(link),
             }
         }
         self.intake.give_back(work.bytes);
@@ -330,8 +337,9 @@ impl Handler<Intook> for CacheManager {
             self.links.release(synced);
         }
         for link in self.links.take_broken() {
-            self.lost(link, now);
+            self.lost(link);
         }
+        self.departures.see_to(ctx.address());
         self.set_alarm(ctx);
         self.begin_renewal_if_due(ctx);
     }

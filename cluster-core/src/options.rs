@@ -69,8 +69,8 @@ pub struct Options {
     pub workers: u32,
     /// HTTP threads of each worker, 1 to 64. Default: 1.
     pub threads: u32,
-    /// Microseconds that a thread stays awake for the next message of a busy link before it falls asleep, 0 to 10000. Worth it only
-    /// where there are more cores than busy threads: 100 is a good value there. Default: 0, it never does.
+    /// Microseconds that a thread stays awake for the next message of a busy link before it falls asleep, 0 to 10000; with 0 it never
+    /// does. It stays awake only where messages follow each other that closely, and whoever else is ready to run gets its core. Default: 100.
     pub spin: u32,
     /// Where sockets and the lock live. Default: derived from the user and the cluster's name.
     pub runtime_dir: Option<PathBuf>,

@@ -78,11 +78,21 @@ impl Watches {
         }
     }
 
-    /// Ends all watches of a connection.
-    pub(super) fn forget(&mut self, link: LinkId) {
-        for (_, place) in self.by_link.remove(&link).unwrap_or_default() {
-            self.take(place);
+    /// Ends watches of a connection, so many at most; says how many they were.
+    pub(super) fn forget(&mut self, link: LinkId, most: usize) -> usize {
+        let Some(of_link) = self.by_link.get_mut(&link) else {
+            return 0;
+        };
+        let places: Vec<usize> = of_link
+            .extract_if(|_, _| true)
+            .take(most)
+            .map(|(_, place)| place)
+            .collect();
+        if of_link.is_empty() {
+            self.by_link.remove(&link);
         }
+        places.iter().for_each(|place| self.take(*place));
+        places.len()
     }
 
     fn take(&mut self, place: usize) {

@@ -47,7 +47,7 @@ impl CacheManager {
                 }
                 Err(e) => {
                     warn!(error = %e, "a client of the cache broke the protocol");
-                    self.lost(link, now);
+                    self.lost(link);
                 }
             },
         }
@@ -291,6 +291,9 @@ impl CacheManager {
 
     fn watch(&mut self, link: LinkId, space: usize, watch: u64, of: Of<'_>) -> Result<(), Refusal> {
         if self.watches >= MOST_WATCHES {
+            self.clear_away_all();
+        }
+        if self.watches >= MOST_WATCHES {
             return Err(Refusal::Watches(MOST_WATCHES));
         }
         let watches = &mut self.spaces[space].watches;
@@ -320,42 +323,15 @@ impl CacheManager {
         Ok(seamless)
     }
 
-    /// A connection is gone, and with it its leases, its watches and its place among those who wait.
-    pub(super) fn lost(&mut self, link: LinkId, now: Millis) {
+    /// A connection is gone, and with it, before long, its leases, its watches and its place among those who wait.
+    pub(super) fn lost(&mut self, link: LinkId) {
         if !self.links.close(link) {
             return;
         }
         if let Some(parked) = &mut self.settling {
             parked.retain(|parked| parked.link != link);
         }
-        for (_, space) in self.spaces.iter_mut() {
-            let before = space.watches.len();
-            space.watches.forget(link);
-            self.watches = self.watches - before + space.watches.len();
-        }
-        self.lose_leases_of(link, now);
-    }
-
-    /// The leases of a connection go to the next ones who wait, and none of them waits over it.
-    pub(super) fn lose_leases_of(&mut self, link: LinkId, now: Millis) {
-        let Self {
-            spaces,
-            sequence,
-            links,
-            ..
-        } = self;
-        let mut granted = Vec::new();
-        for (place, space) in spaces.iter_mut() {
-            let mut number = || sequence.next();
-            for (_, heir, lease) in space.leases.forget(link, &mut number, now) {
-                let answer = Answer::Lease { lease, stale: &[] };
-                links.answer(heir.link, heir.number, answer);
-                granted.push(place);
-            }
-        }
-        for place in granted {
-            spaces.note_end(place);
-        }
+        self.departures.add(link);
     }
 
     /// What exceeds a bound is refused, whatever is asked.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
 use super::vigil::Vigil;
@@ -172,6 +172,9 @@ async fn read_all(
     }
 }
 
+/// Looks at a socket in vain, some microseconds, after which whoever else is ready may have the core.
+const LOOKS: u32 = 4;
+
 /// Waits until there is something to read: awake, where it is likely to come at once.
 async fn something_has_come(stream: &Stream, vigil: &mut Vigil) -> io::Result<()> {
     let Some(reach) = vigil.reach() else {
@@ -179,9 +182,20 @@ async fn something_has_come(stream: &Stream, vigil: &mut Vigil) -> io::Result<()
     };
     let began = Instant::now();
     if vigil.is_kept() {
-        while !stream.is_readable() && began.elapsed() < reach {
+        let (mut looks, mut looked) = (0, Duration::ZERO);
+        while !stream.is_readable() && looked < reach {
             // The thread does its other work, and looks at its sockets without falling asleep.
             tokio::task::yield_now().await;
+            looks += 1;
+            if looks % LOOKS == 0 {
+                let before = began.elapsed();
+                // Who is to send the message may be waiting for this very core.
+                std::thread::yield_now();
+                looked = began.elapsed();
+                if looked - before > reach {
+                    vigil.was_disturbed();
+                }
+            }
         }
     }
     stream.readable().await?;

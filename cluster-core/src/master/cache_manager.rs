@@ -351,6 +351,7 @@ impl Master {
             }
             What::Linked { .. } => {
                 cache.note(what);
+                self.route_to_cache();
                 self.go_on_with_upgrade(ctx);
             }
             other => cache.note(other),

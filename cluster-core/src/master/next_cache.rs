@@ -80,7 +80,19 @@ impl Master {
                 }
             }
             What::Ended => self.next_cache_failed("its process has ended".to_owned(), ctx),
-            other => cache.note(other),
+            other => {
+                cache.note(other);
+                // Where both were adopted, this one may have been linked when it was taken for the one that serves.
+                self.route_to_cache();
+            }
+        }
+    }
+
+    /// What is for the cache manager goes to the one that has the place, whichever was linked last.
+    pub(super) fn route_to_cache(&self) {
+        if let Some(link) = self.cache.as_ref().and_then(CacheManager::link) {
+            let hub = &self.cluster.emitter().hub;
+            hub.link(ProcessId::CacheManager, link);
         }
     }
 
@@ -94,13 +106,8 @@ impl Master {
         let Some(cache) = &mut self.cache else { return };
         info!(pid = cache.pid(), "the next cache manager serves");
         cache.takes_the_place(waits);
-        let (pid, link) = (cache.pid(), cache.link());
-        if let Some(link) = link {
-            self.cluster
-                .emitter()
-                .hub
-                .link(ProcessId::CacheManager, link);
-        }
+        let pid = cache.pid();
+        self.route_to_cache();
         self.pids.write_over(ProcessId::CacheManager, pid);
         self.nanny(Watch::Begin(ProcessId::CacheManager));
         self.cache_handed_over();
@@ -136,6 +143,7 @@ impl Master {
             if let Some(next) = &self.next_cache {
                 next.loses_the_place();
             }
+            self.route_to_cache();
         }
     }
 }
