@@ -1,12 +1,13 @@
 //! The cache manager.
 //!
-//! *Owns* the namespaces and, in them, entries, leases and watches. *Hears* the questions of every connection, and what the
+//! *Owns* the namespaces and, in them, entries, leases and watches; and the documents. *Hears* the questions of every connection, and what the
 //! cluster asks of it. *Tells* its askers, those who wait for a load, and those who watch.
 //!
 //! The manager and its connections share one arbiter. What the connections have read waits in one buffer, in the order of its
 //! coming; one wake-up hands the manager all of it. An answer is written from the table straight into the queue of its connection.
 
 mod ahead;
+mod documents;
 mod entries;
 mod handover;
 mod intake;
@@ -35,6 +36,7 @@ use crate::lease::{LinkId, NOBODY};
 use crate::protocol::{Meta, MetaReply};
 use crate::store::{Store, StoreError};
 use crate::table::Millis;
+use documents::{Documents, Rest};
 use handover::Handing;
 pub(crate) use handover::{Taken, take_over};
 use intake::{Intake, Intook};
@@ -46,7 +48,8 @@ use spaces::Spaces;
 /// Namespaces at most.
 const MOST_SPACES: usize = 4096;
 /// How long a manager that follows another waits for the claims of those who hold its leases.
-const SETTLING: Duration = Duration::from_millis(500);
+const SETTLING: Duration = Duration::from_millis(SETTLING_MS);
+const SETTLING_MS: u64 = 500;
 
 /// What a manager is to be like.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +104,7 @@ pub struct CacheManager {
     /// From this version on all changes are known.
     unbroken_since: u64,
     settling: Option<Vec<Parked>>,
+    documents: Documents,
     handing: Option<Handing>,
     /// Told when another process serves in this one's place.
     superseded: Option<oneshot::Sender<()>>,
@@ -133,7 +137,8 @@ impl Serves {
 
     /// Ends it; resolves when its socket is gone.
     pub(crate) async fn end(self) {
-        // It is refused where the manager has ended already.
+        // Each is refused where the manager has ended already.
+        let _ = self.manager.send(Rest).await;
         let _ = self.manager.send(End).await;
         let _ = self.listening.await;
     }
@@ -190,6 +195,9 @@ impl CacheManager {
             if beginnings.settling || beginnings.unclaimed {
                 Self::settle_later(ctx);
             }
+            let follows = beginnings.settling || beginnings.unclaimed;
+            let settling = if follows { now() + SETTLING_MS } else { 0 };
+            let documents = Documents::settling_until(settling);
             let sequence = Sequence::after(beginnings.version);
             let spaces = beginnings.spaces;
             let mut manager = CacheManager {
@@ -204,6 +212,7 @@ impl CacheManager {
                 sequence,
                 unbroken_since: beginnings.unbroken_since,
                 settling: beginnings.settling.then(Vec::new),
+                documents,
                 handing: None,
                 superseded: Some(superseded),
                 alarm: None,
@@ -333,6 +342,7 @@ impl Handler<Intook> for CacheManager {
             self.lost(link, now);
         }
         self.set_alarm(ctx);
+        self.set_documents_alarm(ctx);
         self.begin_renewal_if_due(ctx);
     }
 }
