@@ -160,13 +160,13 @@ impl Document {
         Ok(value)
     }
 
-    /// Deletes what is at a path; its siblings stay. An element of an array leaves a null, so that the others keep their places; the last
+    /// Deletes what is at a path, and says whether there was something; its siblings stay. An element of an array leaves a null, so that the others keep their places; the last
     /// one makes the array shorter. Of the whole document an empty object is left.
     ///
     /// # Errors
     ///
     /// As [`set`](Self::set).
-    pub fn delete(&self, path: &str) -> Result<(), DocumentError> {
+    pub fn delete(&self, path: &str) -> Result<bool, DocumentError> {
         let change = Change {
             path: read(path)?,
             what: What::Delete,
@@ -174,10 +174,10 @@ impl Document {
         self.write(path, change)
     }
 
-    fn write(&self, path: &str, change: Change) -> Result<(), DocumentError> {
-        self.shared.write(path, change)?;
+    fn write(&self, path: &str, change: Change) -> Result<bool, DocumentError> {
+        let changed = self.shared.write(path, change)?;
         keep_connected(&self.shared);
-        Ok(())
+        Ok(changed)
     }
 
     /// Resolves when this process has all that the manager knew when it was asked, and the manager all that this process had changed.

@@ -15,7 +15,7 @@ use super::options::DocumentOptions;
 use super::shared::Shared;
 use crate::options::millis;
 
-/// Documents that one process may use at once.
+/// Documents that one process may use at once, by as many paths.
 const MOST: usize = 256;
 
 type Known = HashMap<(PathBuf, PathBuf, String), Arc<Shared>>;
@@ -32,11 +32,21 @@ pub(super) fn open(
     if !is_name(name) {
         return Err(DocumentError::Name(name.chars().take(64).collect()));
     }
-    let directory = directory(options)?;
-    let key = (socket.to_owned(), directory, name.to_owned());
+    let named = options.dir.as_deref().unwrap_or(Path::new("."));
+    let absolute = std::path::absolute(named).unwrap_or_else(|_| named.to_owned());
+    let key = (socket.to_owned(), absolute, name.to_owned());
+    // By its path as it is named: who opens it for each request waits for no disk.
     let mut known = KNOWN.lock();
     if let Some(shared) = known.get(&key) {
         return Ok(Arc::clone(shared));
+    }
+    let directory = directory(named)?;
+    let mut same = known.values().filter(|shared| {
+        shared.socket == socket && shared.directory == directory && shared.name == name
+    });
+    if let Some(shared) = same.next().cloned() {
+        known.insert(key, Arc::clone(&shared));
+        return Ok(shared);
     }
     if known.len() >= MOST {
         let name = name.to_owned();
@@ -44,7 +54,7 @@ pub(super) fn open(
     }
     let shared = Arc::new(Shared::new(
         name,
-        key.1.clone(),
+        directory,
         socket.to_owned(),
         millis(options.gc_interval),
         options.wait.unwrap_or(wait),
@@ -57,8 +67,7 @@ pub(super) fn open(
 }
 
 /// The directory, by the one path that it has for all processes.
-fn directory(options: &DocumentOptions) -> Result<PathBuf, DocumentError> {
-    let directory = options.dir.as_deref().unwrap_or(Path::new("."));
+fn directory(directory: &Path) -> Result<PathBuf, DocumentError> {
     let made = std::fs::create_dir_all(directory);
     let found = made.and_then(|()| directory.canonicalize());
     let found = found.and_then(|path| match path.to_str() {

@@ -167,8 +167,8 @@ impl Shared {
         self.turned.notify_waiters();
     }
 
-    /// Makes a change, and sends it.
-    pub(super) fn write(&self, path: &str, change: Change) -> Result<(), DocumentError> {
+    /// Makes a change, and sends it; false where it would change nothing.
+    pub(super) fn write(&self, path: &str, change: Change) -> Result<bool, DocumentError> {
         let mut inner = self.lock();
         let at = change.path.clone();
         {
@@ -179,14 +179,14 @@ impl Shared {
             let written = inner.replica.write(&mut shown.tree, change);
             match written {
                 Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(false),
                 Err(Unwritten::Backlogged) => return Err(DocumentError::Backlogged),
                 Err(Unwritten::Misfit(fault)) => return Err(DocumentError::misfit(path, fault)),
             }
         }
         self.send_changes(&mut inner);
         inner.wake_watches(&[at]);
-        Ok(())
+        Ok(true)
     }
 
     /// Sends the changes that have not set out on this connection; in order, as it is locked meanwhile.

@@ -54,7 +54,8 @@ async fn values_are_set_read_and_deleted_by_their_paths() {
     let shape = flags.get_as::<u8>("limits").unwrap_err();
     let said = "what is at \"limits\" is no value of the type that was asked for: invalid type: map, expected u8";
     assert_eq!(shape.to_string(), said);
-    flags.delete("limits.requests").unwrap();
+    assert!(flags.delete("limits.requests").unwrap());
+    assert!(!flags.delete("limits.requests").unwrap());
     assert_eq!(flags.get("limits").unwrap(), Some(json!({"paths": ["/a"]})));
     // A copy.
     let mut copy = flags.get("").unwrap().unwrap();

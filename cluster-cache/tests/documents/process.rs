@@ -184,7 +184,7 @@ async fn change(document: &Document, process: u64, numbers: RangeInclusive<u64>,
         };
         let ttl = Duration::from_millis(dice.roll(40));
         let attempt = || match kind {
-            0..2 => document.delete(path),
+            0..2 => document.delete(path).map(drop),
             2..4 => document.set_for(path, &value, ttl).map(drop),
             _ => document.set(path, &value).map(drop),
         };
