@@ -13,8 +13,8 @@
 //! any more all processes hold the same.
 //!
 //! **Breaks.** What a process has changed and has not seen come back it sends again, and what was made already is not made again. A manager that
-//! follows one that died has its file, and asks for the document of the process that knows most. What nobody alive knows and the file
-//! has not is lost: only [`Document::flush`] says that a change is kept.
+//! follows one that died has its file, and asks for the document of the process that knows most, among those that come within half a second.
+//! What neither knows is lost, unless it is of a process that has not seen it come back: only [`Document::flush`] says that a change is kept.
 
 mod deadlines;
 mod error;

@@ -88,7 +88,9 @@ pub(crate) fn read_path(text: &str) -> Result<Path, Unreadable> {
 
 /// A value as it came; its path is known to be within bounds.
 pub(crate) fn read_value(bytes: &[u8]) -> Result<Value, Unreadable> {
-    let value: Value = value::decode(bytes).map_err(|_| Unreadable)?;
+    // A few more, as what is exactly too deep is told by the next look.
+    let value = value::decode_nested(bytes, MOST_NESTING + 8);
+    let value: Value = value.map_err(|_| Unreadable)?;
     match tree::depth(&value) <= MOST_NESTING {
         true => Ok(value),
         false => Err(Unreadable),

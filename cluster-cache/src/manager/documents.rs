@@ -72,6 +72,10 @@ impl Documents {
         op: &DocumentOp<'_>,
         now: Millis,
     ) -> Result<(), Refusal> {
+        if self.resting {
+            // It would not come into the file any more. It is not answered, and so is asked again of the next manager.
+            return Ok(());
+        }
         if let DocumentOp::Join {
             directory,
             name,

@@ -5,7 +5,16 @@
 
 mod api;
 mod duty;
+mod handover;
+mod hostile;
+// Here managers do no more than hand over.
+#[allow(dead_code)]
+#[path = "../handover/master.rs"]
+mod master;
 mod process;
+#[allow(dead_code)]
+#[path = "../hostile/raw.rs"]
+mod raw;
 
 use std::time::{Duration, Instant};
 
