@@ -166,8 +166,12 @@ impl Document {
             number: made.number,
             change,
         });
-        for replica in self.replicas.iter().filter(|replica| replica.joined) {
-            links.tell(replica.link, &told);
+        // Who wanted it has it already, and is told last.
+        for own in [false, true] {
+            let joined = self.replicas.iter().filter(|replica| replica.joined);
+            for replica in joined.filter(|replica| (replica.origin == made.origin) == own) {
+                links.tell(replica.link, &told);
+            }
         }
         self.dirty.get_or_insert(now);
     }
