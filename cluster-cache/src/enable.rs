@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::client::{Cache, cache};
+use crate::document::{Document, DocumentError, DocumentOptions};
 use crate::error::CacheError;
 use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
 use crate::options::CacheOptions;
@@ -131,6 +132,19 @@ impl Caches {
     /// That the name is too long, or that this process has too many namespaces.
     pub fn cache(&self, name: &str, options: CacheOptions) -> Result<Cache, CacheError> {
         Cache::open(&self.socket, name, options, self.wait)
+    }
+
+    /// A document that all processes share which use this name and directory; as [`DocumentExt::document`](crate::DocumentExt::document).
+    ///
+    /// # Errors
+    ///
+    /// That the name or the directory cannot be used, or that this process has too many documents.
+    pub fn document(
+        &self,
+        name: &str,
+        options: DocumentOptions,
+    ) -> Result<Document, DocumentError> {
+        Document::open(&self.socket, name, &options, self.wait)
     }
 
     /// The names of all its namespaces.

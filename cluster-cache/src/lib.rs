@@ -26,6 +26,7 @@ extern crate self as cluster_cache;
 
 mod application;
 mod client;
+mod document;
 mod enable;
 mod error;
 mod lease;
@@ -42,6 +43,11 @@ pub use client::{
     Cache, CacheExt, Change, CopyStat, FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set,
     Value, Watch,
 };
+pub use document::{
+    Document, DocumentError, DocumentExt, DocumentOptions, DocumentWatch, MOST_DOCUMENT_BYTES,
+    MOST_DOCUMENT_NAME_BYTES, MOST_GROWN, MOST_NESTING, MOST_PATH_BYTES, MOST_PATH_KEYS,
+    MOST_PENDING, MOST_PENDING_BYTES, Misfit, PathFault, ValueFault,
+};
 pub use enable::{Caches, EnableError, Sharing, enable};
 pub use error::CacheError;
 pub use limits::{
@@ -49,7 +55,7 @@ pub use limits::{
 };
 pub use manager::CacheManager;
 pub use options::{CacheOptions, CopyOptions};
-pub use protocol::{Meta, MetaReply, Refusal, Stat};
+pub use protocol::{DocumentRefusal, Meta, MetaReply, Refusal, Stat};
 pub use store::StoreError;
 
 /// What derived code names; not for use by hand.

@@ -1,6 +1,6 @@
 //! The cache manager.
 //!
-//! *Owns* the namespaces and, in them, entries, leases and watches. *Hears* the questions of every connection, and what the
+//! *Owns* the namespaces and, in them, entries, leases and watches; and the documents. *Hears* the questions of every connection, and what the
 //! cluster asks of it. *Tells* its askers, those who wait for a load, and those who watch.
 //!
 //! The manager and its connections share one arbiter. What the connections have read waits in one buffer, in the order of its
@@ -8,6 +8,7 @@
 
 mod ahead;
 mod departures;
+mod documents;
 mod entries;
 mod handover;
 mod intake;
@@ -37,6 +38,7 @@ use crate::protocol::{Meta, MetaReply};
 use crate::store::{Store, StoreError};
 use crate::table::Millis;
 use departures::Departures;
+use documents::{Documents, Rest};
 use handover::Handing;
 pub(crate) use handover::{Taken, take_over};
 use intake::{Intake, Intook};
@@ -48,7 +50,8 @@ use spaces::Spaces;
 /// Namespaces at most.
 const MOST_SPACES: usize = 4096;
 /// How long a manager that follows another waits for the claims of those who hold its leases.
-const SETTLING: Duration = Duration::from_millis(500);
+const SETTLING: Duration = Duration::from_millis(SETTLING_MS);
+const SETTLING_MS: u64 = 500;
 
 /// What a manager is to be like.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +107,7 @@ pub struct CacheManager {
     /// From this version on all changes are known.
     unbroken_since: u64,
     settling: Option<Vec<Parked>>,
+    documents: Documents,
     handing: Option<Handing>,
     /// Told when another process serves in this one's place.
     superseded: Option<oneshot::Sender<()>>,
@@ -136,7 +140,8 @@ impl Serves {
 
     /// Ends it; resolves when its socket is gone.
     pub(crate) async fn end(self) {
-        // It is refused where the manager has ended already.
+        // Each is refused where the manager has ended already.
+        let _ = self.manager.send(Rest).await;
         let _ = self.manager.send(End).await;
         let _ = self.listening.await;
     }
@@ -193,6 +198,9 @@ impl CacheManager {
             if beginnings.settling || beginnings.unclaimed {
                 Self::settle_later(ctx);
             }
+            let follows = beginnings.settling || beginnings.unclaimed;
+            let settling = if follows { now() + SETTLING_MS } else { 0 };
+            let documents = Documents::settling_until(settling);
             let sequence = Sequence::after(beginnings.version);
             let spaces = beginnings.spaces;
             let mut manager = CacheManager {
@@ -208,6 +216,7 @@ impl CacheManager {
                 sequence,
                 unbroken_since: beginnings.unbroken_since,
                 settling: beginnings.settling.then(Vec::new),
+                documents,
                 handing: None,
                 superseded: Some(superseded),
                 alarm: None,
@@ -341,6 +350,7 @@ impl Handler<Intook> for CacheManager {
         }
         self.departures.see_to(ctx.address());
         self.set_alarm(ctx);
+        self.set_documents_alarm(ctx);
         self.begin_renewal_if_due(ctx);
     }
 }

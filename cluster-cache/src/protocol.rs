@@ -7,6 +7,7 @@
 //! [`Op::HandOver`], and is answered; then come [`Part`]s; and when it has all of them, it asks to [`Op::TakeOver`]. With that
 //! answer come the listening socket and the file of what is kept: from then on the successor serves, and nobody else.
 
+mod document;
 mod part;
 
 mod by_hand;
@@ -14,6 +15,8 @@ mod by_hand;
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
 
+pub use document::DocumentRefusal;
+pub(crate) use document::{Changing, DocumentOp, DocumentTold, Sequenced, Version, Whole};
 pub(crate) use part::{Part, Stored};
 
 /// Asks the cache manager's process about itself.
@@ -137,6 +140,8 @@ pub(crate) enum Op<'a> {
         watch: u64,
         since: u64,
     },
+    /// Something of a document.
+    Document(#[serde(borrow)] DocumentOp<'a>),
 }
 
 /// For how long a value is kept, and where; what is not said is as the namespace's options say.
@@ -176,6 +181,8 @@ pub(crate) enum Told<'a> {
     /// Another process serves now, at the same socket. What this one has not answered it has not done; what has changed up to this
     /// version it has told.
     Moved { as_of: u64 },
+    /// Something of the document that this client has joined.
+    Document(#[serde(borrow)] DocumentTold<'a>),
 }
 
 impl Told<'_> {
@@ -187,6 +194,7 @@ impl Told<'_> {
                 change: Changed::Set { value, .. },
                 ..
             } => return 32 + value.len(),
+            Told::Document(told) => return told.bytes(),
             Told::Changed { .. } | Told::Moved { .. } => return 32,
         };
         let content = match answer {
@@ -248,6 +256,8 @@ pub(crate) enum Answer<'a> {
     },
     Meta(Box<MetaReply>),
     Refused(Refusal),
+    /// It is done, and the document is so far.
+    Document(Version),
 }
 
 /// Why the manager does not do what it is asked.
@@ -298,6 +308,9 @@ pub enum Refusal {
     /// The manager is an actor among others of its process, and has no successor.
     #[error("it has no process of its own, and is not handed over")]
     NotHandedOver,
+    /// It is about a document.
+    #[error(transparent)]
+    Document(#[from] DocumentRefusal),
 }
 
 /// A change of a namespace.

@@ -37,6 +37,19 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::
     }
 }
 
+/// Reads a value that is nested no deeper than about so many levels: each takes of the stack.
+pub(crate) fn decode_nested<T: DeserializeOwned>(
+    bytes: &[u8],
+    levels: usize,
+) -> Result<T, rmp_serde::decode::Error> {
+    let Some((&MESSAGE_PACK, value)) = bytes.split_first() else {
+        return decode(bytes);
+    };
+    let mut from = rmp_serde::Deserializer::from_read_ref(value);
+    from.set_max_depth(levels);
+    T::deserialize(&mut from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +73,11 @@ mod tests {
         }
         let value = json!({"a": [1, -2, 0.5, null, true, "x"], "b": {}});
         assert_eq!(decode::<Value>(&encode(&value).unwrap()).unwrap(), value);
+        assert_eq!(
+            decode_nested::<Value>(&encode(&value).unwrap(), 5).unwrap(),
+            value
+        );
+        assert!(decode_nested::<Value>(&encode(&value).unwrap(), 1).is_err());
         assert!(decode::<u64>(&[]).is_err());
         assert!(decode::<u64>(&[2, 1]).is_err());
         assert!(decode::<u64>(&encode("text").unwrap()).is_err());

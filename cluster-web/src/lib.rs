@@ -46,6 +46,7 @@ pub use acceptor::{AcceptorError, HttpSettings, Listener, Server, Site};
 pub use app::{Configure, app, configure, service};
 pub use builder::{Builder, Runs, Web};
 pub use cluster_cache::{self as cache, CacheError, CacheExt, CacheOptions};
+pub use cluster_cache::{Document, DocumentError, DocumentExt, DocumentOptions};
 pub use cluster_core::{self as core, *};
 pub use error::{Error, Result};
 pub use http::Http;

@@ -3,6 +3,7 @@
 pub use actix::{Actor, Context, Handler, MessageResult};
 pub use actix_web::web;
 pub use cluster_cache::{CacheExt, CacheOptions, CopyOptions};
+pub use cluster_cache::{DocumentExt, DocumentOptions};
 pub use cluster_core::{
     Cluster, Decay, Emitter, Event, HandlerActor, Options, Request, Role, Target,
 };

@@ -4,6 +4,7 @@ mod bridge;
 mod bridge_memory;
 mod cache;
 mod chart;
+mod documents;
 mod http;
 mod paced;
 mod process;
@@ -39,7 +40,7 @@ pub(crate) struct BenchArgs {
     /// How long one measurement takes, in seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Of bench cache: only what has this in its name, as "get, 64" or "million"; nothing is written then
+    /// Of bench cache and bench documents: only what has this in its name, as "get, 64" or "million"; nothing is written then
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Fail where a required ratio is missed
@@ -58,6 +59,8 @@ enum Name {
     BridgeMemory,
     /// The shared cache against Redis, memcached and a raw socket
     Cache,
+    /// Documents against a plain value behind a lock and a round trip of bare bytes
+    Documents,
 }
 
 /// How long and how often to measure, and whether to go on.
@@ -250,6 +253,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
         Name::Bridge => ("bridge", bridge::run(&plan)?),
         Name::BridgeMemory => ("bridge-memory", bridge_memory::run(&plan)?),
         Name::Cache => ("cache", cache::run(&plan)?),
+        Name::Documents => ("documents", documents::run(&plan)?),
     };
     report(&plan, name, &table)?;
     match table.missed() {

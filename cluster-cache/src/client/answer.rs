@@ -146,6 +146,8 @@ impl From<Answer<'_>> for Got {
             Answer::Namespaces { names } => Got::Namespaces(owned(names)),
             Answer::Meta(meta) => Got::Meta(meta),
             Answer::Refused(refusal) => Got::Refused(refusal),
+            // No cache asks for it.
+            Answer::Document(_) => Got::Refused(Refusal::Unknown),
         }
     }
 }

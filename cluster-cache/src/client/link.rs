@@ -337,6 +337,8 @@ impl Link {
                     self.watches.hear(watch, change);
                 }
             }
+            // It has joined none.
+            Told::Document(_) => {}
             Told::Moved { as_of } => {
                 self.state.borrow_mut().moved = Some(as_of);
                 return Err(Closed::Here);

@@ -267,6 +267,8 @@ impl Handler<Begin> for CacheManager {
             rounds: 0,
             kept: None,
         });
+        // Of documents nothing else is handed over: what their files have not, processes know.
+        self.write_documents();
         Ok(())
     }
 }
@@ -287,7 +289,8 @@ impl Handler<SendSome> for CacheManager {
 impl Handler<Freeze> for CacheManager {
     type Result = io::Result<Option<OwnedFd>>;
 
-    fn handle(&mut self, _: Freeze, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, _: Freeze, ctx: &mut Context<Self>) -> Self::Result {
+        self.rest_documents(true, ctx);
         let left = self.unsent();
         let Some(handing) = &mut self.handing else {
             return Ok(None);
@@ -322,6 +325,7 @@ impl Handler<BreakOff> for CacheManager {
             // What has come and waited.
             ctx.notify(Intook);
             self.set_alarm(ctx);
+            self.rest_documents(false, ctx);
         }
     }
 }
@@ -336,6 +340,7 @@ impl Handler<Leave> for CacheManager {
         }
         self.intake.set_doors(Doors::Left);
         self.links.move_all(self.sequence.last());
+        self.leave_documents();
         // They are gone with the process. To take them down one by one would keep the successor from a core for as long.
         std::mem::forget(std::mem::take(&mut self.spaces));
         (self.bytes, self.watches) = (0, 0);

@@ -18,7 +18,7 @@ const LONGEST_LOAD_MS: u64 = 3_600_000;
 const PAGE: (usize, usize) = (1000, 64 * 1024);
 
 /// Who asks, and under which number the answer is to come.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Asker {
     pub(super) link: LinkId,
     pub(super) number: u64,
@@ -79,6 +79,7 @@ impl CacheManager {
             }
             // Of a process that has not introduced itself as a successor.
             Op::HandOver | Op::TakeOver => return Err(Refusal::Unknown),
+            Op::Document(ref op) => return self.hear_replica(asker, op, now),
             _ => {}
         }
         let tie = self.links.space(link, ask.space);
@@ -219,7 +220,8 @@ impl CacheManager {
             | Op::Namespaces
             | Op::Meta
             | Op::HandOver
-            | Op::TakeOver => {}
+            | Op::TakeOver
+            | Op::Document(_) => {}
         }
         Ok(())
     }
@@ -332,6 +334,7 @@ impl CacheManager {
             parked.retain(|parked| parked.link != link);
         }
         self.departures.add(link);
+        self.lose_replica(link, now());
     }
 
     /// What exceeds a bound is refused, whatever is asked.

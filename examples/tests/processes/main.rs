@@ -9,6 +9,7 @@ mod addresses;
 mod adoption;
 mod bad_starts;
 mod decay;
+mod documents;
 mod ecv;
 mod endurance;
 mod given;

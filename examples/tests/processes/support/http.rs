@@ -189,7 +189,8 @@ impl Connection {
         self.exchange(method, path, headers, "")
     }
 
-    fn exchange(
+    /// Sends a request with a body, and waits for the answer.
+    pub(crate) fn exchange(
         &mut self,
         method: &str,
         path: &str,

@@ -52,6 +52,11 @@ impl Setup {
         Self::of(env!("CARGO_BIN_EXE_decay"))
     }
 
+    /// The example `documents`.
+    pub(crate) fn documents() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_documents"))
+    }
+
     /// The example `jobs`.
     pub(crate) fn jobs() -> Self {
         Self::of(env!("CARGO_BIN_EXE_jobs"))

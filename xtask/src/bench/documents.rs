@@ -1,0 +1,165 @@
+//! `bench documents`: a document against a plain value behind a lock, and its changes against a round trip of bare bytes.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use super::process::Process;
+use super::table::{Better, Row, Table};
+use super::{BenchError, Plan};
+use crate::workspace;
+
+/// What a read may take, to one of a plain value.
+const GET: f64 = 2.0;
+
+/// What a change may take until others see it, in round trips.
+const SPREAD: f64 = 3.0;
+
+/// What the program prints.
+#[derive(Debug, Deserialize)]
+struct Ran {
+    figure: f64,
+}
+
+/// Measures both in turn.
+///
+/// # Errors
+/// Where something cannot be built, started or measured.
+pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
+    // Before our own build, which would be taken for somebody else's work.
+    let load = super::load_average();
+    build()?;
+    let mut rows = Vec::new();
+    for threads in [1_u32, 2] {
+        let plural = if threads == 1 { "" } else { "s" };
+        let work = format!("get, {threads} thread{plural}: to a plain locked value");
+        if !plan.wants(&work) {
+            continue;
+        }
+        let read = |kind: &str| {
+            let rate = measure(plan, &["get", kind, &threads.to_string()])?;
+            Ok::<_, BenchError>(f64::from(threads) * 1e9 / rate)
+        };
+        let (mut ours, mut plain) = (Vec::new(), Vec::new());
+        for round in 1..=plan.rounds {
+            let (a, b) = (read("ours")?, read("plain")?);
+            println!("round {round}, get, {threads} thread{plural}: {a:.1}, plain {b:.1} ns");
+            ours.push(a);
+            plain.push(b);
+        }
+        rows.push(Row::new(
+            work,
+            "ns",
+            Better::Lower,
+            Some(GET),
+            &ours,
+            &plain,
+        ));
+    }
+    let work = "set until 3 processes see it, p50: to a round trip of bare bytes";
+    if plan.wants(work) {
+        rows.push(spread(plan, work)?);
+    }
+    let note = format!(
+        "a document of 100 flags, a change every 5 ms; medians of {} rounds of {} s, in turn{}",
+        plan.rounds,
+        plan.length.as_secs(),
+        super::busy(load)
+            .map(|said| format!("; {said}"))
+            .unwrap_or_default(),
+    );
+    Ok(Table {
+        title: "Documents: against a plain value and bare bytes".into(),
+        note,
+        rows,
+    })
+}
+
+fn spread(plan: &Plan, work: &str) -> Result<Row, BenchError> {
+    let made = tempfile::Builder::new().prefix("cluster-bench-").tempdir();
+    let place = made.map_err(|source| BenchError::Write {
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let (directory, socket) = (place.path().join("run"), place.path().join("echo.sock"));
+    let _manager = start(plan, "manager", &directory, &directory.join("cache.sock"))?;
+    let _echo = start(plan, "echo", &socket, &socket)?;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for round in 1..=plan.rounds {
+        let a = measure(plan, &["spread", &directory.to_string_lossy()])?;
+        let b = measure(plan, &["trip", &socket.to_string_lossy()])?;
+        println!("round {round}, set until seen: {a:.1}, bare round trip {b:.1} µs");
+        ours.push(a);
+        bare.push(b);
+    }
+    Ok(Row::new(
+        work,
+        "µs",
+        Better::Lower,
+        Some(SPREAD),
+        &ours,
+        &bare,
+    ))
+}
+
+/// Our own program, which is everything here.
+fn program(plan: &Plan) -> PathBuf {
+    plan.target.join("release").join("bench-documents")
+}
+
+fn start(
+    plan: &Plan,
+    what: &'static str,
+    place: &Path,
+    socket: &Path,
+) -> Result<Process, BenchError> {
+    let arguments = [what.to_owned(), place.display().to_string()];
+    let name = match what {
+        "manager" => "bench-documents-manager",
+        _ => "bench-documents-echo",
+    };
+    let mut process = Process::start(plan, name, &program(plan), &arguments)?;
+    process.ready(plan, &socket.display().to_string(), || {
+        UnixStream::connect(socket).is_ok()
+    })?;
+    Ok(process)
+}
+
+/// Runs the program for as long as a measurement takes; gives back its figure.
+fn measure(plan: &Plan, words: &[&str]) -> Result<f64, BenchError> {
+    plan.go_on()?;
+    let program = program(plan);
+    let ran = Command::new(&program)
+        .args(words)
+        .arg(plan.length.as_millis().to_string())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| BenchError::Start { program, source })?;
+    plan.go_on()?;
+    if !ran.status.success() {
+        return Err(BenchError::Client {
+            name: "documents",
+            work: words.join(" "),
+            status: Some(ran.status),
+        });
+    }
+    let ran: Ran = serde_json::from_slice(&ran.stdout)?;
+    Ok(ran.figure)
+}
+
+fn build() -> Result<(), BenchError> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--release", "--package", "examples"]);
+    cargo.args(["--bin", "bench-documents"]);
+    let status = cargo.status().map_err(|source| BenchError::Start {
+        program: "cargo".into(),
+        source,
+    })?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(BenchError::Build(status)),
+    }
+}
