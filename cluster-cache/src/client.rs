@@ -14,6 +14,7 @@ mod lease;
 mod link;
 mod near;
 mod operation;
+mod owner;
 mod questions;
 mod read;
 mod space;
@@ -22,5 +23,7 @@ mod way;
 
 pub use cache::{Cache, CacheExt};
 pub use near::CopyStat;
+pub(crate) use owner::Owner;
+
 pub use operation::{FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set, Value};
 pub use watch::{Change, Watch};

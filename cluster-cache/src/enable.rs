@@ -12,9 +12,10 @@ use tracing::{info, warn};
 
 use crate::client::{Cache, cache};
 use crate::error::CacheError;
-use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, Stores};
 use crate::options::CacheOptions;
 use crate::protocol::MetaReply;
+use crate::sessions::{Declared, SessionError, SessionStore, Sessions};
 use crate::store::StoreError;
 
 /// How often a process that does not serve looks whether it is to.
@@ -30,6 +31,7 @@ pub struct Sharing {
     persist_path: Option<PathBuf>,
     sync: bool,
     wait: Duration,
+    stores: Declared,
 }
 
 impl Sharing {
@@ -42,6 +44,7 @@ impl Sharing {
             persist_path: None,
             sync: false,
             wait: Duration::from_secs(3),
+            stores: Declared::default(),
         }
     }
 
@@ -70,6 +73,13 @@ impl Sharing {
         self
     }
 
+    /// A session store of this name, which every process that shares the cache reaches by [`Caches::sessions`]. To be said by each of
+    /// them alike: whichever serves has it.
+    pub fn session_store(mut self, name: &str, store: SessionStore) -> Self {
+        self.stores.add(name, store);
+        self
+    }
+
     /// How long an operation may take where nothing else is said; 3 s unless set.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
@@ -90,6 +100,9 @@ pub enum EnableError {
     /// What is kept on disk cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A session store cannot be opened.
+    #[error(transparent)]
+    Sessions(#[from] SessionError),
 }
 
 /// A cache that is shared. Cheap to clone; when the last clone is dropped, this process serves it no more.
@@ -131,6 +144,12 @@ impl Caches {
     /// That the name is too long, or that this process has too many namespaces.
     pub fn cache(&self, name: &str, options: CacheOptions) -> Result<Cache, CacheError> {
         Cache::open(&self.socket, name, options, self.wait)
+    }
+
+    /// A session store by its name, of those that [`Sharing::session_store`] has named. Whether there is such a store, its first operation
+    /// tells.
+    pub fn sessions(&self, name: &str) -> Sessions {
+        Sessions::at(&self.socket, name, self.wait)
     }
 
     /// The names of all its namespaces.
@@ -204,6 +223,7 @@ pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
         options,
         persist_path: sharing.persist_path,
         sync: sharing.sync,
+        stores: sharing.stores,
     };
     let first = part.serve()?;
     let (handles, mut gone) = oneshot::channel();
@@ -239,6 +259,7 @@ struct Part {
     options: ManagerOptions,
     persist_path: Option<PathBuf>,
     sync: bool,
+    stores: Declared,
 }
 
 impl Part {
@@ -275,7 +296,8 @@ impl Part {
         };
         let listening = ServiceSocket::bind(&self.socket)?;
         let store = Kept::open(self.persist_path.as_deref(), self.sync)?;
-        let serves = CacheManager::start_at(listening, options, store)?;
+        let stores = Stores::start(self.stores.open(store.is_some())?)?;
+        let serves = CacheManager::start_at(listening, options, store, stores)?;
         info!(path = %self.socket.display(), "this process serves the cache");
         Ok(Some((serves, lock)))
     }

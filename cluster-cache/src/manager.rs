@@ -14,6 +14,7 @@ mod links;
 mod loads;
 mod persistence;
 mod sequence;
+mod sessions;
 mod space;
 mod spaces;
 mod turn;
@@ -41,6 +42,7 @@ use intake::{Intake, Intook};
 use links::{Deferred, Links};
 pub(crate) use persistence::Kept;
 use sequence::Sequence;
+pub(crate) use sessions::Stores;
 use spaces::Spaces;
 
 /// Namespaces at most.
@@ -92,6 +94,7 @@ pub struct CacheManager {
     intake: Intake,
     links: Links,
     spaces: Spaces,
+    stores: Stores,
     /// What all entries take together.
     bytes: usize,
     /// The watches in all namespaces.
@@ -155,6 +158,7 @@ impl CacheManager {
         socket: ServiceSocket,
         options: ManagerOptions,
         store: Option<Box<dyn Store>>,
+        stores: Stores,
     ) -> Result<Serves, StoreError> {
         let (kept, restored) = Kept::restore(store)?;
         if options.follows_crash {
@@ -170,16 +174,21 @@ impl CacheManager {
             settling: options.follows_crash,
             unclaimed: false,
         };
-        Ok(CacheManager::begin(socket, options, beginnings))
+        Ok(CacheManager::begin(socket, options, beginnings, stores))
     }
 
     /// A manager in the place of one that has handed over.
-    pub(crate) fn start_after(taken: Taken, options: ManagerOptions) -> Serves {
+    pub(crate) fn start_after(taken: Taken, options: ManagerOptions, stores: Stores) -> Serves {
         let (socket, beginnings) = taken.split();
-        CacheManager::begin(socket, options, beginnings)
+        CacheManager::begin(socket, options, beginnings, stores)
     }
 
-    fn begin(socket: ServiceSocket, options: ManagerOptions, beginnings: Beginnings) -> Serves {
+    fn begin(
+        socket: ServiceSocket,
+        options: ManagerOptions,
+        beginnings: Beginnings,
+        stores: Stores,
+    ) -> Serves {
         let (here, gone) = oneshot::channel();
         let (superseded, is_superseded) = oneshot::channel();
         let mut listening = None;
@@ -201,6 +210,7 @@ impl CacheManager {
                 bytes: spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
                 watches: 0,
                 spaces,
+                stores,
                 sequence,
                 unbroken_since: beginnings.unbroken_since,
                 settling: beginnings.settling.then(Vec::new),
@@ -209,6 +219,7 @@ impl CacheManager {
                 alarm: None,
                 _here: here,
             };
+            manager.settle_stores();
             manager.set_alarm(ctx);
             manager
         });

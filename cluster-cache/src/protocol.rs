@@ -7,14 +7,16 @@
 //! [`Op::HandOver`], and is answered; then come [`Part`]s; and when it has all of them, it asks to [`Op::TakeOver`]. With that
 //! answer come the listening socket and the file of what is kept: from then on the successor serves, and nobody else.
 
-mod part;
-
 mod by_hand;
+mod part;
+mod session;
 
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use part::{Part, Stored};
+pub use session::When;
+pub(crate) use session::{PageEntry, SessionAnswer, SessionAsk, SessionOp, SessionRefusal};
 
 /// Asks the cache manager's process about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Request)]
@@ -137,6 +139,10 @@ pub(crate) enum Op<'a> {
         watch: u64,
         since: u64,
     },
+    /// The documents' place in the order.
+    Reserved,
+    /// A question to a session store.
+    Session(#[serde(borrow)] SessionAsk<'a>),
 }
 
 /// For how long a value is kept, and where; what is not said is as the namespace's options say.
@@ -196,6 +202,11 @@ impl Told<'_> {
             Answer::Lease { stale, .. } => stale.len(),
             Answer::Keys { keys, .. } => keys.iter().map(|key| key.len() + 2).sum(),
             Answer::Namespaces { names } => names.iter().map(|name| name.len() + 2).sum(),
+            Answer::Session(SessionAnswer::Found { value, .. }) => value.len(),
+            Answer::Session(SessionAnswer::Page { entries, .. }) => {
+                let bytes = |entry: &PageEntry<'_>| entry.key.len() + entry.value.len() + 8;
+                entries.iter().map(bytes).sum()
+            }
             _ => 0,
         };
         32 + content
@@ -248,6 +259,10 @@ pub(crate) enum Answer<'a> {
     },
     Meta(Box<MetaReply>),
     Refused(Refusal),
+    /// The documents' place in the order.
+    Reserved,
+    /// Of a session store.
+    Session(#[serde(borrow)] SessionAnswer<'a>),
 }
 
 /// Why the manager does not do what it is asked.
@@ -298,6 +313,9 @@ pub enum Refusal {
     /// The manager is an actor among others of its process, and has no successor.
     #[error("it has no process of its own, and is not handed over")]
     NotHandedOver,
+    /// The namespace is that of a session store: only the store changes it.
+    #[error("the namespace is that of a session store, which alone changes it")]
+    OfSessions,
 }
 
 /// A change of a namespace.

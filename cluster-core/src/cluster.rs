@@ -192,11 +192,12 @@ impl Launch {
                 };
                 if self.cache_manager.is_none() {
                     options.cache.enable = false;
+                    options.cache.keeps_more = false;
                 }
                 options.validate()?;
                 let here = options.cache.mode == crate::options::CacheMode::Master;
                 let plan = master::start::Plan {
-                    cache: self.cache_manager.filter(|_| here && options.cache.enable),
+                    cache: self.cache_manager.filter(|_| here && options.cache.runs()),
                     options,
                     monitor: self.monitor,
                     serves: self.serves,

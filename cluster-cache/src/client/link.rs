@@ -159,7 +159,7 @@ impl Link {
         else {
             return None;
         };
-        if !opened.contains(&space.number) {
+        if space.number != space::NAMELESS && !opened.contains(&space.number) {
             return None;
         }
         let (number, earlier) = questions.file(deadline)?;

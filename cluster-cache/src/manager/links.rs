@@ -109,6 +109,11 @@ impl Links {
         (!link.deferred.is_empty()).then(|| link.sender.clone())
     }
 
+    /// What sends to a client.
+    pub(super) fn sender(&self, link: LinkId) -> Option<Sender> {
+        self.links.get(&link).map(|link| link.sender.clone())
+    }
+
     /// Forgets a connection; false where it is forgotten already.
     pub(super) fn close(&mut self, link: LinkId) -> bool {
         match self.links.remove(&link) {

@@ -149,6 +149,8 @@ pub(super) struct Space {
     pub(super) version: u64,
     /// The store knows of it.
     pub(super) kept: bool,
+    /// It is a session store's: nobody else changes it, and nothing in it gives way.
+    pub(super) of_sessions: bool,
 }
 
 impl Space {
@@ -163,6 +165,7 @@ impl Space {
             stat: Stat::default(),
             version: 0,
             kept: false,
+            of_sessions: false,
         }
     }
 

@@ -77,13 +77,20 @@ impl CacheManager {
                 self.links.answer(link, number, answer);
                 return Ok(());
             }
+            Op::Session(ref ask) => {
+                self.hear_of_session(asker, ask, now);
+                return Ok(());
+            }
             // Of a process that has not introduced itself as a successor.
-            Op::HandOver | Op::TakeOver => return Err(Refusal::Unknown),
+            Op::HandOver | Op::TakeOver | Op::Reserved => return Err(Refusal::Unknown),
             _ => {}
         }
         let tie = self.links.space(link, ask.space);
         let tied = tie.and_then(|tie| self.spaces.tied(tie));
         let space = tied.ok_or(Refusal::Closed)?;
+        if self.spaces[space].of_sessions && changes(&ask.op) {
+            return Err(Refusal::OfSessions);
+        }
         // Which brings no end forward.
         if let Op::Get { key, probe } = ask.op {
             self.get(asker, space, (key, probe), now);
@@ -219,7 +226,9 @@ impl CacheManager {
             | Op::Namespaces
             | Op::Meta
             | Op::HandOver
-            | Op::TakeOver => {}
+            | Op::TakeOver
+            | Op::Reserved
+            | Op::Session(_) => {}
         }
         Ok(())
     }
@@ -365,6 +374,8 @@ impl CacheManager {
         }
         let options = &self.spaces[place].options;
         let of_all = self.options.max_bytes.map_or(u64::MAX, |most| most as u64);
+        // What sessions take is not to be had.
+        let of_all = of_all.saturating_sub(self.bytes_of_sessions() as u64);
         let room = options.max_bytes.unwrap_or(u64::MAX).min(of_all);
         let room = room.saturating_sub((key.len() + OVERHEAD) as u64);
         let (bytes, allowed) = (value.len() as u64, options.max_value_bytes.min(room));
@@ -373,4 +384,18 @@ impl CacheManager {
         }
         Ok(())
     }
+}
+
+/// Whether a question may change a namespace, or have it loaded; a deletion apart, with which an operator ends a session.
+fn changes(op: &Op<'_>) -> bool {
+    matches!(
+        op,
+        Op::Set { .. }
+            | Op::Acquire { .. }
+            | Op::Fulfil { .. }
+            | Op::Abandon { .. }
+            | Op::Claim { .. }
+            | Op::Clear
+            | Op::Destroy
+    )
 }

@@ -1,0 +1,361 @@
+//! The session stores that the manager owns. Those in memory and those that are embedded are namespaces of its own table, which only
+//! they change; of the others each has its thread, which answers who has asked by itself.
+
+use std::collections::HashMap;
+
+use tracing::{error, info, warn};
+
+use super::CacheManager;
+use super::space::Space;
+use super::turn::Asker;
+use crate::limits::MOST_VALUE_BYTES;
+use crate::protocol::{
+    Answer, Keep, PageEntry, Refusal, SessionAnswer, SessionAsk, SessionOp, SessionRefusal,
+    SpaceOptions, Told,
+};
+use crate::sessions::{Bounds, Keeper, Kind, Opened, Operations, PAGE, SessionError, SessionStore};
+use crate::table::{Millis, OVERHEAD};
+
+/// What the namespaces of session stores are called.
+const PREFIX: &str = "sessions:";
+
+/// The stores, by name.
+#[derive(Default)]
+pub(crate) struct Stores(HashMap<Box<str>, Store>);
+
+struct Store {
+    bounds: Bounds,
+    /// How many values were refused for want of room, and whether the last one was.
+    refused: u64,
+    is_full: bool,
+    add_on_fork: bool,
+    keeps: Keeps,
+}
+
+enum Keeps {
+    /// In a namespace of this name.
+    Space {
+        name: Box<str>,
+        options: SpaceOptions,
+    },
+    Thread(Keeper),
+}
+
+impl Stores {
+    /// Has each of them run.
+    pub(crate) fn start(opened: Vec<Opened>) -> Result<Self, SessionError> {
+        let one = |opened: Opened| {
+            let Opened {
+                name,
+                store,
+                backend,
+            } = opened;
+            let bounds = store.bounds();
+            let keeps = match backend {
+                None => Keeps::of_table(&name, &store),
+                Some(backend) => {
+                    let keeper = Keeper::start(&name, bounds, backend);
+                    Keeps::Thread(keeper.map_err(|e| SessionError::no_thread(&name, e))?)
+                }
+            };
+            info!(store = %name, kind = store.kind_name(), "a session store is open");
+            let store = Store {
+                bounds,
+                refused: 0,
+                is_full: false,
+                add_on_fork: store.add_on_fork,
+                keeps,
+            };
+            Ok((name.into(), store))
+        };
+        opened
+            .into_iter()
+            .map(one)
+            .collect::<Result<_, _>>()
+            .map(Stores)
+    }
+
+    fn keepers(&self) -> impl Iterator<Item = &Keeper> {
+        self.0.values().filter_map(|store| match &store.keeps {
+            Keeps::Thread(keeper) => Some(keeper),
+            Keeps::Space { .. } => None,
+        })
+    }
+
+    /// Nothing changes from now on.
+    pub(super) fn hold(&self) {
+        self.keepers().for_each(Keeper::hold);
+    }
+
+    /// There is no successor after all.
+    pub(super) fn resume(&self) {
+        self.keepers().for_each(Keeper::resume);
+    }
+
+    /// A successor has them.
+    pub(super) fn leave(&self) {
+        self.keepers().for_each(Keeper::leave);
+    }
+
+    /// Their namespaces, and how those are to be.
+    fn spaces(&self) -> impl Iterator<Item = (&str, &SpaceOptions)> {
+        self.0.values().filter_map(|store| match &store.keeps {
+            Keeps::Space { name, options } => Some((&**name, options)),
+            Keeps::Thread(_) => None,
+        })
+    }
+}
+
+impl Keeps {
+    fn of_table(name: &str, store: &SessionStore) -> Self {
+        Keeps::Space {
+            name: format!("{PREFIX}{name}").into(),
+            options: SpaceOptions {
+                persist: matches!(store.kind, Kind::Embedded),
+                max_bytes: store.max_bytes.map(|bytes| bytes as u64),
+                max_value_bytes: MOST_VALUE_BYTES as u64,
+                ..SpaceOptions::default()
+            },
+        }
+    }
+}
+
+impl CacheManager {
+    /// Takes their namespaces, restored or new, for those of the stores.
+    pub(super) fn settle_stores(&mut self) {
+        let wanted: Vec<_> = self
+            .stores
+            .spaces()
+            .map(|(name, options)| (Box::<str>::from(name), options.clone()))
+            .collect();
+        for (name, options) in wanted {
+            self.space_of_store(&name, &options);
+        }
+    }
+
+    /// The namespace of a store, made where there is none.
+    fn space_of_store(&mut self, name: &str, options: &SpaceOptions) -> usize {
+        if let Some(place) = self.spaces.named(name) {
+            let space = &mut self.spaces[place];
+            space.of_sessions = true;
+            if space.options != *options {
+                if let Err(e) = self.kept.write_options(space, options) {
+                    warn!(namespace = name, error = %e, "how a session store is to be could not be kept");
+                }
+                space.options = options.clone();
+            }
+            return place;
+        }
+        let mut space = Space::new(name, options.clone(), 0);
+        space.of_sessions = true;
+        space.version = self.next();
+        if self.handing.is_some() {
+            space.table.begin_sending();
+        }
+        self.spaces.insert(space)
+    }
+
+    /// What the stores take of the bytes that all namespaces may take.
+    pub(super) fn bytes_of_sessions(&self) -> usize {
+        let of = |name| self.spaces.named(name);
+        let places = self.stores.spaces().filter_map(|(name, _)| of(name));
+        places.map(|place| self.spaces[place].table.bytes()).sum()
+    }
+
+    /// Hears a question to a store. What the store's thread is to answer it answers by itself.
+    pub(super) fn hear_of_session(&mut self, asker: Asker, ask: &SessionAsk<'_>, now: Millis) {
+        if let Err(refusal) = self.ask_store(asker, ask, now) {
+            let answer = Answer::Session(SessionAnswer::Refused(refusal));
+            self.links.answer(asker.link, asker.number, answer);
+        }
+    }
+
+    fn ask_store(
+        &mut self,
+        asker: Asker,
+        ask: &SessionAsk<'_>,
+        now: Millis,
+    ) -> Result<(), SessionRefusal> {
+        let store = self
+            .stores
+            .0
+            .get(ask.store)
+            .ok_or(SessionRefusal::NoStore)?;
+        store.bounds.check(&ask.op)?;
+        let (name, options) = match &store.keeps {
+            Keeps::Thread(keeper) => {
+                let Some(sender) = self.links.sender(asker.link) else {
+                    return Ok(());
+                };
+                let number = asker.number;
+                let answered = Box::new(move |outcome: Result<_, SessionRefusal>| {
+                    let answer = match &outcome {
+                        Ok(outcome) => crate::sessions::Outcome::answer(outcome),
+                        Err(refusal) => SessionAnswer::Refused(refusal.clone()),
+                    };
+                    let told = Told::Answer {
+                        number,
+                        as_of: 0,
+                        answer: Answer::Session(answer),
+                    };
+                    // One that does not take its answers has no connection any more: it connects and asks again.
+                    if sender.send_written(|out| told.write(out)).is_err() {
+                        sender.close();
+                    }
+                });
+                return keeper.ask(&ask.op, answered);
+            }
+            Keeps::Space { name, options } => (name.clone(), options.clone()),
+        };
+        let bounds = store.bounds;
+        let space = self.space_of_store(&name, &options);
+        self.act_on_session(asker, space, (ask, bounds), now)?;
+        self.spaces.note_end(space);
+        Ok(())
+    }
+
+    fn act_on_session(
+        &mut self,
+        asker: Asker,
+        space: usize,
+        (ask, bounds): (&SessionAsk<'_>, Bounds),
+        now: Millis,
+    ) -> Result<(), SessionRefusal> {
+        let keep = |ttl_ms| Keep {
+            expire_ms: bounds.ttl_ms(ttl_ms),
+            persist: None,
+        };
+        let answer = match ask.op {
+            SessionOp::Operations => SessionAnswer::Operations(Operations::ALL.bits()),
+            SessionOp::Get { key } => {
+                return self.get_session(asker, space, key, now);
+            }
+            SessionOp::Set {
+                key,
+                value,
+                ttl_ms,
+                when,
+            } => {
+                let taken = when.allows(self.is_there(space, key, now));
+                if taken {
+                    self.make_room_for_session(ask.store, space, key, value)?;
+                    self.store(space, key, value, keep(ttl_ms), now)
+                        .map_err(|e| failed(ask.store, &e))?;
+                }
+                SessionAnswer::Done(taken)
+            }
+            SessionOp::Touch { key, ttl_ms } => {
+                let found = self.spaces[space].table.peek(key, now);
+                let value = found.map(|entry| entry.value().to_vec());
+                if let Some(value) = &value {
+                    self.store(space, key, value, keep(ttl_ms), now)
+                        .map_err(|e| failed(ask.store, &e))?;
+                }
+                SessionAnswer::Done(value.is_some())
+            }
+            SessionOp::Destroy { key } => {
+                let there = self.is_there(space, key, now);
+                self.remove(space, key).map_err(|e| failed(ask.store, &e))?;
+                SessionAnswer::Done(there)
+            }
+            SessionOp::All { from } => {
+                let (entries, next) = self.spaces[space].table.page(from, PAGE, now);
+                let entries = entries.into_iter().map(|entry| PageEntry {
+                    key: entry.key(),
+                    value: entry.value(),
+                    left_ms: entry.expires().map(|at| at.saturating_sub(now)),
+                });
+                let entries = entries.collect();
+                let page = SessionAnswer::Page { entries, next };
+                self.links
+                    .answer(asker.link, asker.number, Answer::Session(page));
+                return Ok(());
+            }
+            SessionOp::Clear => {
+                self.clear(space).map_err(|e| failed(ask.store, &e))?;
+                SessionAnswer::Done(true)
+            }
+            SessionOp::Length => SessionAnswer::Count(self.spaces[space].table.len() as u64),
+        };
+        self.links
+            .answer(asker.link, asker.number, Answer::Session(answer));
+        Ok(())
+    }
+
+    fn get_session(
+        &mut self,
+        asker: Asker,
+        place: usize,
+        key: &str,
+        now: Millis,
+    ) -> Result<(), SessionRefusal> {
+        let space = &mut self.spaces[place];
+        let answer = match space.table.read(key, now) {
+            Some(entry) => {
+                space.stat.hits += 1;
+                SessionAnswer::Found {
+                    left_ms: entry.expires().map(|at| at.saturating_sub(now)),
+                    value: entry.value(),
+                }
+            }
+            None => {
+                space.stat.misses += 1;
+                SessionAnswer::Absent
+            }
+        };
+        self.links
+            .answer(asker.link, asker.number, Answer::Session(answer));
+        Ok(())
+    }
+
+    /// Sees to it that a value finds room: entries of the cache give way to it, and no session does.
+    fn make_room_for_session(
+        &mut self,
+        store: &str,
+        place: usize,
+        key: &str,
+        value: &[u8],
+    ) -> Result<(), SessionRefusal> {
+        let space = &self.spaces[place];
+        let before = space.table.entry(key);
+        let before = before.map_or(0, |entry| key.len() + entry.value().len() + OVERHEAD);
+        let more = key.len() + value.len() + OVERHEAD;
+        let own = space.options.max_bytes;
+        let own = own.map_or(usize::MAX, |most| {
+            usize::try_from(most).unwrap_or(usize::MAX)
+        });
+        let all = self.options.max_bytes.unwrap_or(usize::MAX);
+        let mut allowed = own;
+        let mut fits = space.table.bytes() - before + more <= own;
+        if fits {
+            allowed = all;
+            while self.bytes - before + more > all && self.evict_from_largest(place) {}
+            fits = self.bytes - before + more <= all;
+        }
+        let Some(store_here) = self.stores.0.get_mut(store) else {
+            return Err(SessionRefusal::NoStore);
+        };
+        if fits {
+            store_here.is_full = false;
+            return Ok(());
+        }
+        store_here.refused += 1;
+        if !std::mem::replace(&mut store_here.is_full, true) {
+            error!(
+                store,
+                allowed,
+                refused = store_here.refused,
+                "a session store is full: new values are refused, and none that there is gives way"
+            );
+        }
+        Err(SessionRefusal::Full {
+            allowed: allowed as u64,
+        })
+    }
+}
+
+/// The manager's own store failed: the operator reads of it in the log, and who has asked is told.
+fn failed(store: &str, refusal: &Refusal) -> SessionRefusal {
+    warn!(store, error = %refusal, "a session store failed");
+    SessionRefusal::Failed(refusal.to_string())
+}
