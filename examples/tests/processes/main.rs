@@ -19,6 +19,7 @@ mod notify;
 mod orphans;
 mod process_one;
 mod restart;
+mod sessions;
 mod shop;
 mod silence;
 mod spread;

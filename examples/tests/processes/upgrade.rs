@@ -13,14 +13,14 @@ use crate::support::{Cluster, Load, ServingWatch, Setup, place_program, within};
 const LONG: Duration = Duration::from_secs(60);
 
 /// Puts another program in the place of the one that runs, as a deployment does: written aside, then renamed.
-fn deploy(cluster: &Cluster, bytes: &[u8]) {
+pub(crate) fn deploy(cluster: &Cluster, bytes: &[u8]) {
     let bytes_of = cluster.path("bytes");
     fs::write(&bytes_of, bytes).unwrap();
     place_program(&bytes_of, &cluster.path("program"));
 }
 
 /// The same program with another build id: the bytes of the linker's note, changed.
-fn variant(program: &Path, number: u8) -> Vec<u8> {
+pub(crate) fn variant(program: &Path, number: u8) -> Vec<u8> {
     let mut bytes = fs::read(program).unwrap();
     // Name of 4 bytes, id of 20, type 3: <https://man7.org/linux/man-pages/man1/ld.1.html>, --build-id.
     let head = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
@@ -38,7 +38,7 @@ fn builds(status: &Value) -> Vec<&str> {
 }
 
 /// Upgrades, and waits for its end, through the exchange of the master.
-fn upgrade(cluster: &Cluster) -> Value {
+pub(crate) fn upgrade(cluster: &Cluster) -> Value {
     match cluster.operate(Operation::Upgrade { wait: true }) {
         Ok(_) | Err(OperatorError::LinkLost(_)) => {}
         Err(e) => panic!("{e:?}\n{}", cluster.log.text()),

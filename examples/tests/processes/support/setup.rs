@@ -62,6 +62,11 @@ impl Setup {
         Self::of(env!("CARGO_BIN_EXE_shop"))
     }
 
+    /// The example `sessions`.
+    pub(crate) fn sessions() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_sessions"))
+    }
+
     fn of(program: &str) -> Self {
         Setup {
             program: program.into(),
