@@ -52,7 +52,8 @@ impl Application for CacheApplication {
             // Before anything is taken over: where one cannot be opened, nothing has happened.
             let configured = |e| StartFailure::new(StartStep::Configure, e);
             let opened = self.stores.open(persist_path.is_some());
-            let stores = opened.and_then(Stores::start).map_err(configured)?;
+            let stores = opened.and_then(|opened| Stores::start(opened, Some(cluster.clone())));
+            let stores = stores.map_err(configured)?;
             let mut serves = if means.takes_over {
                 let taken = take_over(&path, persist_path, service.sync).await;
                 let taken = taken.map_err(|e| StartFailure::new(StartStep::TakeOver, e))?;

@@ -10,6 +10,7 @@ mod answer;
 pub(crate) mod cache;
 mod copies;
 mod flight;
+mod grants;
 mod lease;
 mod link;
 mod near;

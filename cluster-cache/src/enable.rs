@@ -296,7 +296,7 @@ impl Part {
         };
         let listening = ServiceSocket::bind(&self.socket)?;
         let store = Kept::open(self.persist_path.as_deref(), self.sync)?;
-        let stores = Stores::start(self.stores.open(store.is_some())?)?;
+        let stores = Stores::start(self.stores.open(store.is_some())?, None)?;
         let serves = CacheManager::start_at(listening, options, store, stores)?;
         info!(path = %self.socket.display(), "this process serves the cache");
         Ok(Some((serves, lock)))

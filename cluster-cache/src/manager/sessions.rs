@@ -1,8 +1,10 @@
 //! The session stores that the manager owns. Those in memory and those that are embedded are namespaces of its own table, which only
 //! they change; of the others each has its thread, which answers who has asked by itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
+use cluster_core::{Cluster, WorkerId};
 use tracing::{error, info, warn};
 
 use super::CacheManager;
@@ -19,16 +21,24 @@ use crate::table::{Millis, OVERHEAD};
 /// What the namespaces of session stores are called.
 const PREFIX: &str = "sessions:";
 
-/// The stores, by name.
-#[derive(Default)]
-pub(crate) struct Stores(HashMap<Box<str>, Store>);
+/// How long those who let workers reach a store have to tell a new owner.
+const SETTLING: Duration = Duration::from_millis(1000);
+
+/// The stores.
+pub(crate) struct Stores {
+    by_name: HashMap<Box<str>, Store>,
+    /// The cluster that says which of its workers has connected; without one there are no workers.
+    cluster: Option<Cluster>,
+    begun: Instant,
+}
 
 struct Store {
     bounds: Bounds,
     /// How many values were refused for want of room, and whether the last one was.
     refused: u64,
     is_full: bool,
-    add_on_fork: bool,
+    /// The workers that reach it, where not every worker does.
+    workers: Option<HashSet<u32>>,
     keeps: Keeps,
 }
 
@@ -43,7 +53,10 @@ enum Keeps {
 
 impl Stores {
     /// Has each of them run.
-    pub(crate) fn start(opened: Vec<Opened>) -> Result<Self, SessionError> {
+    pub(crate) fn start(
+        opened: Vec<Opened>,
+        cluster: Option<Cluster>,
+    ) -> Result<Self, SessionError> {
         let one = |opened: Opened| {
             let Opened {
                 name,
@@ -63,23 +76,25 @@ impl Stores {
                 bounds,
                 refused: 0,
                 is_full: false,
-                add_on_fork: store.add_on_fork,
+                workers: (!store.add_on_fork).then(HashSet::new),
                 keeps,
             };
-            Ok((name.into(), store))
+            Ok::<_, SessionError>((name.into(), store))
         };
-        opened
-            .into_iter()
-            .map(one)
-            .collect::<Result<_, _>>()
-            .map(Stores)
+        Ok(Stores {
+            by_name: opened.into_iter().map(one).collect::<Result<_, _>>()?,
+            cluster,
+            begun: Instant::now(),
+        })
     }
 
     fn keepers(&self) -> impl Iterator<Item = &Keeper> {
-        self.0.values().filter_map(|store| match &store.keeps {
-            Keeps::Thread(keeper) => Some(keeper),
-            Keeps::Space { .. } => None,
-        })
+        self.by_name
+            .values()
+            .filter_map(|store| match &store.keeps {
+                Keeps::Thread(keeper) => Some(keeper),
+                Keeps::Space { .. } => None,
+            })
     }
 
     /// Nothing changes from now on.
@@ -99,10 +114,28 @@ impl Stores {
 
     /// Their namespaces, and how those are to be.
     fn spaces(&self) -> impl Iterator<Item = (&str, &SpaceOptions)> {
-        self.0.values().filter_map(|store| match &store.keeps {
-            Keeps::Space { name, options } => Some((&**name, options)),
-            Keeps::Thread(_) => None,
-        })
+        self.by_name
+            .values()
+            .filter_map(|store| match &store.keeps {
+                Keeps::Space { name, options } => Some((&**name, options)),
+                Keeps::Thread(_) => None,
+            })
+    }
+}
+
+impl Store {
+    /// Carries out what is asked about workers, if anything is.
+    fn change_workers(&mut self, op: &SessionOp<'_>) -> Option<bool> {
+        let workers = self.workers.as_mut();
+        match *op {
+            SessionOp::AddWorker { worker } => {
+                Some(workers.is_none_or(|workers| workers.insert(worker)))
+            }
+            SessionOp::RemoveWorker { worker } => {
+                Some(workers.is_some_and(|workers| workers.remove(&worker)))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -176,11 +209,14 @@ impl CacheManager {
         ask: &SessionAsk<'_>,
         now: Millis,
     ) -> Result<(), SessionRefusal> {
-        let store = self
-            .stores
-            .0
-            .get(ask.store)
-            .ok_or(SessionRefusal::NoStore)?;
+        self.admit(asker, ask)?;
+        let store = self.stores.by_name.get_mut(ask.store);
+        let store = store.ok_or(SessionRefusal::NoStore)?;
+        if let Some(done) = store.change_workers(&ask.op) {
+            let answer = Answer::Session(SessionAnswer::Done(done));
+            self.links.answer(asker.link, asker.number, answer);
+            return Ok(());
+        }
         store.bounds.check(&ask.op)?;
         let (name, options) = match &store.keeps {
             Keeps::Thread(keeper) => {
@@ -212,6 +248,32 @@ impl CacheManager {
         self.act_on_session(asker, space, (ask, bounds), now)?;
         self.spaces.note_end(space);
         Ok(())
+    }
+
+    /// Lets the question of a worker pass only where the store is for that worker; and none about which workers those are.
+    fn admit(&self, asker: Asker, ask: &SessionAsk<'_>) -> Result<(), SessionRefusal> {
+        let store = self.stores.by_name.get(ask.store);
+        let store = store.ok_or(SessionRefusal::NoStore)?;
+        let is_of_workers = ask.op.is_of_workers();
+        if store.workers.is_none() && !is_of_workers {
+            return Ok(());
+        }
+        let caller = self
+            .links
+            .worker(asker.link, |pid| match &self.stores.cluster {
+                Some(cluster) => cluster.worker_of(pid),
+                None => Ok(None),
+            });
+        let Some(WorkerId(worker)) = caller.map_err(|e| SessionRefusal::Failed(e.to_string()))?
+        else {
+            return Ok(());
+        };
+        let is_for = |workers: &HashSet<u32>| workers.contains(&worker);
+        match store.workers.as_ref().is_none_or(is_for) {
+            true if !is_of_workers => Ok(()),
+            false if self.stores.begun.elapsed() < SETTLING => Err(SessionRefusal::Settling),
+            _ => Err(SessionRefusal::Forbidden { worker }),
+        }
     }
 
     fn act_on_session(
@@ -276,6 +338,10 @@ impl CacheManager {
                 SessionAnswer::Done(true)
             }
             SessionOp::Length => SessionAnswer::Count(self.spaces[space].table.len() as u64),
+            // Carried out before.
+            SessionOp::AddWorker { .. } | SessionOp::RemoveWorker { .. } => {
+                SessionAnswer::Done(true)
+            }
         };
         self.links
             .answer(asker.link, asker.number, Answer::Session(answer));
@@ -332,7 +398,7 @@ impl CacheManager {
             while self.bytes - before + more > all && self.evict_from_largest(place) {}
             fits = self.bytes - before + more <= all;
         }
-        let Some(store_here) = self.stores.0.get_mut(store) else {
+        let Some(store_here) = self.stores.by_name.get_mut(store) else {
             return Err(SessionRefusal::NoStore);
         };
         if fits {

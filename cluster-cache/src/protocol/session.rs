@@ -41,6 +41,24 @@ pub(crate) enum SessionOp<'a> {
     },
     Clear,
     Length,
+    /// A worker may use the store from now on; said by anybody but a worker.
+    AddWorker {
+        worker: u32,
+    },
+    /// It may not any more.
+    RemoveWorker {
+        worker: u32,
+    },
+}
+
+impl SessionOp<'_> {
+    /// Whether it is about which workers reach the store.
+    pub(crate) fn is_of_workers(&self) -> bool {
+        matches!(
+            self,
+            SessionOp::AddWorker { .. } | SessionOp::RemoveWorker { .. }
+        )
+    }
 }
 
 /// Under which condition a value is set.
@@ -118,6 +136,8 @@ pub(crate) enum SessionRefusal {
     Busy,
     /// The store failed; the cause as text, as it comes from another process.
     Failed(String),
+    /// The owner has just begun, and may not have been told of the caller yet: to be asked again in a moment.
+    Settling,
 }
 
 #[cfg(test)]
@@ -162,6 +182,8 @@ mod tests {
         assert_eq!(ask(SessionOp::All { from: 3 }), with(&[5, 3]));
         assert_eq!(ask(SessionOp::Clear), with(&[6]));
         assert_eq!(ask(SessionOp::Length), with(&[7]));
+        assert_eq!(ask(SessionOp::AddWorker { worker: 4 }), with(&[8, 4]));
+        assert_eq!(ask(SessionOp::RemoveWorker { worker: 4 }), with(&[9, 4]));
         let told = |answer| {
             bytes(&Told::Answer {
                 number: 7,

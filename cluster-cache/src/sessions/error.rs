@@ -179,7 +179,7 @@ impl SessionError {
                 allowed,
             },
             SessionRefusal::Full { allowed } => SessionError::Full { store, allowed },
-            SessionRefusal::Busy => SessionError::Busy { store },
+            SessionRefusal::Busy | SessionRefusal::Settling => SessionError::Busy { store },
             SessionRefusal::Failed(cause) => SessionError::Failed { store, cause },
         }
     }

@@ -418,6 +418,3 @@ impl SessionBackend for Files {
         trouble.map_or(Ok(removed), Err)
     }
 }
-
-#[cfg(test)]
-mod tests;

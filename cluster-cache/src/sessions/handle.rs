@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster_core::Cluster;
+use cluster_core::{Cluster, WorkerId};
 use futures_util::{Stream, stream};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -264,6 +264,29 @@ impl Sessions {
             Outcome::Count(count) => Ok(count),
             _ => Err(self.out_of_place()),
         }
+    }
+
+    /// Lets a worker reach a store that is not for every worker ([`SessionStore::add_on_fork`]). For the master, and for whoever is no
+    /// worker: each worker has a number of its own, so that of a successor is to be added anew. This process tells it to the next owner
+    /// too, for as long as this thread runs.
+    #[allow(clippy::missing_errors_doc, reason = "see the type")]
+    pub async fn add_worker(&self, worker: WorkerId) -> Result<(), SessionError> {
+        let add = SessionOp::AddWorker { worker: worker.0 };
+        self.done(add).await?;
+        if let Reach::Owner(owner) = &self.reach {
+            owner.keep_granting(&self.name, worker.0);
+        }
+        Ok(())
+    }
+
+    /// Lets a worker reach it no more.
+    #[allow(clippy::missing_errors_doc, reason = "see the type")]
+    pub async fn remove_worker(&self, worker: WorkerId) -> Result<(), SessionError> {
+        if let Reach::Owner(owner) = &self.reach {
+            owner.grant_no_more(&self.name, worker.0);
+        }
+        let remove = SessionOp::RemoveWorker { worker: worker.0 };
+        self.done(remove).await.map(drop)
     }
 
     async fn done(&self, op: SessionOp<'_>) -> Result<bool, SessionError> {

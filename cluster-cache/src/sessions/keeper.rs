@@ -45,6 +45,8 @@ enum Asked {
     All(u64),
     Clear,
     Length,
+    /// Of no concern to the store itself.
+    OfWorkers,
 }
 
 impl Asked {
@@ -63,6 +65,7 @@ impl Asked {
             SessionOp::All { from } => Asked::All(from),
             SessionOp::Clear => Asked::Clear,
             SessionOp::Length => Asked::Length,
+            SessionOp::AddWorker { .. } | SessionOp::RemoveWorker { .. } => Asked::OfWorkers,
         }
     }
 
@@ -84,6 +87,7 @@ impl Asked {
             Asked::All(from) => SessionOp::All { from: *from },
             Asked::Clear => SessionOp::Clear,
             Asked::Length => SessionOp::Length,
+            Asked::OfWorkers => SessionOp::AddWorker { worker: 0 },
         }
     }
 

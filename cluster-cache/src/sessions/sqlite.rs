@@ -274,6 +274,3 @@ impl SessionBackend for Sqlite {
         committed
     }
 }
-
-#[cfg(test)]
-mod tests;
