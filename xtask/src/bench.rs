@@ -9,6 +9,7 @@ mod paced;
 mod process;
 mod reply;
 mod server;
+mod sessions;
 mod spread;
 mod table;
 mod wrk;
@@ -39,7 +40,7 @@ pub(crate) struct BenchArgs {
     /// How long one measurement takes, in seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Of bench cache: only what has this in its name, as "get, 64" or "million"; nothing is written then
+    /// Of bench cache and bench sessions: only what has this in its name, as "get, 64" or "million"; nothing is written then
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Fail where a required ratio is missed
@@ -58,6 +59,8 @@ enum Name {
     BridgeMemory,
     /// The shared cache against Redis, memcached and a raw socket
     Cache,
+    /// actix-session's sessions in a session store against its Redis store
+    Sessions,
 }
 
 /// How long and how often to measure, and whether to go on.
@@ -250,6 +253,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
         Name::Bridge => ("bridge", bridge::run(&plan)?),
         Name::BridgeMemory => ("bridge-memory", bridge_memory::run(&plan)?),
         Name::Cache => ("cache", cache::run(&plan)?),
+        Name::Sessions => ("sessions", sessions::run(&plan)?),
     };
     report(&plan, name, &table)?;
     match table.missed() {

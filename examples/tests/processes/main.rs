@@ -28,3 +28,4 @@ mod stop;
 mod support;
 mod tls;
 mod upgrade;
+mod vault;
