@@ -4,7 +4,6 @@
 //! id. What is kept is the session's state, an object of texts.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -69,13 +68,13 @@ impl ClusterSessionsExt for Cluster {
     }
 }
 
-/// Under which key a session is kept.
+/// Under which key a session is kept. Digits are looked up, as each request of a user makes at least one.
 fn key(id: &SessionKey) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let hash = Sha256::digest(id.as_ref());
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let mut key = String::with_capacity(64);
-    for byte in Sha256::digest(id.as_ref()) {
-        // A text takes whatever is written.
-        let _ = write!(key, "{byte:02x}");
-    }
+    key.extend(digits.map(|digit| char::from(DIGITS[usize::from(digit)])));
     key
 }
 

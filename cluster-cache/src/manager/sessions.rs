@@ -1,14 +1,16 @@
 //! The session stores that the manager owns. Those in memory and those that are embedded are namespaces of its own table, which only
 //! they change; of the others each has its thread, which answers who has asked by itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use cluster_core::{Cluster, WorkerId};
+use hashbrown::HashMap;
 use tracing::{error, info, warn};
 
 use super::CacheManager;
 use super::space::Space;
+use super::spaces::Tie;
 use super::turn::Asker;
 use crate::limits::MOST_VALUE_BYTES;
 use crate::protocol::{
@@ -47,6 +49,8 @@ enum Keeps {
     Space {
         name: Box<str>,
         options: SpaceOptions,
+        /// Nothing, until it is settled.
+        tie: Tie,
     },
     Thread(Keeper),
 }
@@ -111,16 +115,6 @@ impl Stores {
     pub(super) fn leave(&self) {
         self.keepers().for_each(Keeper::leave);
     }
-
-    /// Their namespaces, and how those are to be.
-    fn spaces(&self) -> impl Iterator<Item = (&str, &SpaceOptions)> {
-        self.by_name
-            .values()
-            .filter_map(|store| match &store.keeps {
-                Keeps::Space { name, options } => Some((&**name, options)),
-                Keeps::Thread(_) => None,
-            })
-    }
 }
 
 impl Store {
@@ -143,6 +137,7 @@ impl Keeps {
     fn of_table(name: &str, store: &SessionStore) -> Self {
         Keeps::Space {
             name: format!("{PREFIX}{name}").into(),
+            tie: Tie::default(),
             options: SpaceOptions {
                 persist: matches!(store.kind, Kind::Embedded),
                 max_bytes: store.max_bytes.map(|bytes| bytes as u64),
@@ -156,42 +151,55 @@ impl Keeps {
 impl CacheManager {
     /// Takes their namespaces, restored or new, for those of the stores.
     pub(super) fn settle_stores(&mut self) {
-        let wanted: Vec<_> = self
-            .stores
-            .spaces()
-            .map(|(name, options)| (Box::<str>::from(name), options.clone()))
-            .collect();
-        for (name, options) in wanted {
-            self.space_of_store(&name, &options);
+        let names: Vec<_> = self.stores.by_name.keys().cloned().collect();
+        for name in names {
+            self.settle_store(&name);
         }
     }
 
-    /// The namespace of a store, made where there is none.
-    fn space_of_store(&mut self, name: &str, options: &SpaceOptions) -> usize {
-        if let Some(place) = self.spaces.named(name) {
-            let space = &mut self.spaces[place];
-            space.of_sessions = true;
-            if space.options != *options {
-                if let Err(e) = self.kept.write_options(space, options) {
-                    warn!(namespace = name, error = %e, "how a session store is to be could not be kept");
+    /// Takes its namespace, made where there is none, for that of a store; nothing where it has none.
+    fn settle_store(&mut self, name: &str) -> Option<usize> {
+        let store = self.stores.by_name.get(name)?;
+        let Keeps::Space { name, options, .. } = &store.keeps else {
+            return None;
+        };
+        let (name, options) = (name.clone(), options.clone());
+        let place = match self.spaces.named(&name) {
+            Some(place) => place,
+            None => {
+                let mut space = Space::new(&name, options.clone(), 0);
+                space.version = self.next();
+                if self.handing.is_some() {
+                    space.table.begin_sending();
                 }
-                space.options = options.clone();
+                self.spaces.insert(space)
             }
-            return place;
-        }
-        let mut space = Space::new(name, options.clone(), 0);
+        };
+        let space = &mut self.spaces[place];
         space.of_sessions = true;
-        space.version = self.next();
-        if self.handing.is_some() {
-            space.table.begin_sending();
+        if space.options != options {
+            if let Err(e) = self.kept.write_options(space, &options) {
+                warn!(namespace = %name, error = %e, "how a session store is to be could not be kept");
+            }
+            space.options = options;
         }
-        self.spaces.insert(space)
+        let settled = self.spaces.tie(place);
+        let of_store = name.strip_prefix(PREFIX).unwrap_or_default();
+        if let Some(store) = self.stores.by_name.get_mut(of_store)
+            && let Keeps::Space { tie, .. } = &mut store.keeps
+        {
+            *tie = settled;
+        }
+        Some(place)
     }
 
     /// What the stores take of the bytes that all namespaces may take.
     pub(super) fn bytes_of_sessions(&self) -> usize {
-        let of = |name| self.spaces.named(name);
-        let places = self.stores.spaces().filter_map(|(name, _)| of(name));
+        let stores = self.stores.by_name.values();
+        let places = stores.filter_map(|store| match store.keeps {
+            Keeps::Space { tie, .. } => self.spaces.tied(tie),
+            Keeps::Thread(_) => None,
+        });
         places.map(|place| self.spaces[place].table.bytes()).sum()
     }
 
@@ -218,7 +226,7 @@ impl CacheManager {
             return Ok(());
         }
         store.bounds.check(&ask.op)?;
-        let (name, options) = match &store.keeps {
+        let tie = match &store.keeps {
             Keeps::Thread(keeper) => {
                 let Some(sender) = self.links.sender(asker.link) else {
                     return Ok(());
@@ -241,10 +249,12 @@ impl CacheManager {
                 });
                 return keeper.ask(&ask.op, answered);
             }
-            Keeps::Space { name, options } => (name.clone(), options.clone()),
+            Keeps::Space { tie, .. } => *tie,
         };
         let bounds = store.bounds;
-        let space = self.space_of_store(&name, &options);
+        let space = self.spaces.tied(tie);
+        let space = space.or_else(|| self.settle_store(ask.store));
+        let space = space.ok_or(SessionRefusal::NoStore)?;
         self.act_on_session(asker, space, (ask, bounds), now)?;
         self.spaces.note_end(space);
         Ok(())

@@ -5,6 +5,9 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use actix_web::cookie::{Cookie, CookieJar};
@@ -325,4 +328,47 @@ fn forged_and_foreign_cookies_let_nobody_in_and_harm_nobody() {
     let log = cluster.path("sessions-data/sessions.db-wal");
     assert!(!finds(&fs::read(log).unwrap_or_default()));
     cluster.stop();
+}
+
+/// A user who visits without a pause until told to stop; says how often.
+fn visitor(mut user: Browser, over: Arc<AtomicBool>) -> JoinHandle<u64> {
+    thread::spawn(move || {
+        let mut visits = user.me()["visits"].as_u64().unwrap();
+        while !over.load(Ordering::Relaxed) {
+            let me = user.me();
+            visits += 1;
+            assert_eq!(
+                me["visits"], visits,
+                "no visit is lost, and none counts twice"
+            );
+        }
+        visits
+    })
+}
+
+#[test]
+fn users_who_visit_all_the_while_lose_no_visit() {
+    for store in ["memory", "embedded", "sqlite", "file"] {
+        let cluster = start(store);
+        let over = Arc::new(AtomicBool::new(false));
+        let users = (0..3).map(|n| {
+            let mut user = Browser::of(&cluster);
+            user.login(&format!("user-{n}"));
+            visitor(user, Arc::clone(&over))
+        });
+        let users: Vec<_> = users.collect();
+        cluster.operate(Operation::Restart { wait: true }).unwrap();
+        let program = cluster.path("program");
+        deploy(&cluster, &variant(&program, 9));
+        assert_eq!(upgrade(&cluster)["upgrade"]["step"], "done");
+        if store != "memory" {
+            // What was asked of the owner that died is asked of the next one.
+            kill_the_manager(&cluster);
+        }
+        over.store(true, Ordering::Relaxed);
+        for user in users {
+            assert!(user.join().unwrap() > 20, "{store}");
+        }
+        cluster.stop();
+    }
 }
