@@ -8,7 +8,7 @@ use cluster_core::{
     Application, Beat, Cluster, Means, Role, Serving, StartFailure, StartStep, sys,
 };
 
-use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, Stores, take_over};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, StoreFigures, Stores, take_over};
 use crate::protocol::Meta;
 use crate::sessions::{Declared, SessionStore};
 
@@ -71,6 +71,11 @@ impl Application for CacheApplication {
             cluster.status().register("cache", move || {
                 let asked = asked.clone();
                 async move { asked.send(Meta {}).await.ok() }
+            });
+            let asked = serves.manager.clone();
+            cluster.status().register("sessions", move || {
+                let asked = asked.clone();
+                async move { asked.send(StoreFigures).await.ok() }
             });
             let address = format!("unix:{}", path.display());
             Ok(Box::new(Served {

@@ -42,7 +42,7 @@ use intake::{Intake, Intook};
 use links::{Deferred, Links};
 pub(crate) use persistence::Kept;
 use sequence::Sequence;
-pub(crate) use sessions::Stores;
+pub(crate) use sessions::{StoreFigures, Stores};
 use spaces::Spaces;
 
 /// Namespaces at most.

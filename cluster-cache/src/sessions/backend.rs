@@ -186,11 +186,9 @@ pub trait SessionBackend: Send {
     }
 
     /// Reads a record.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn get(&mut self, key: &str, now_ms: u64) -> Result<Option<Record>, BackendError>;
 
     /// Sets a record under a condition; says whether it did.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn set(
         &mut self,
         key: &str,
@@ -200,11 +198,9 @@ pub trait SessionBackend: Send {
     ) -> Result<bool, BackendError>;
 
     /// Removes a record; says whether there was one.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn destroy(&mut self, key: &str, now_ms: u64) -> Result<bool, BackendError>;
 
     /// Has a record end at another time; says whether there is one.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn touch(
         &mut self,
         key: &str,
@@ -217,7 +213,6 @@ pub trait SessionBackend: Send {
 
     /// Lists records, from where the last page says or from 0: up to about `most_bytes` of them. One that is there from the
     /// beginning to the end comes once.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn all(
         &mut self,
         from: u64,
@@ -229,13 +224,11 @@ pub trait SessionBackend: Send {
     }
 
     /// Removes all records.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn clear(&mut self) -> Result<(), BackendError> {
         Err(BackendError::Unsupported(Operation::Clear))
     }
 
     /// Counts the records; those may count whose time has just ended.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn length(&mut self, now_ms: u64) -> Result<u64, BackendError> {
         let _ = now_ms;
         Err(BackendError::Unsupported(Operation::Length))
@@ -243,20 +236,17 @@ pub trait SessionBackend: Send {
 
     /// Removes records whose time has ended, looking at no more than `most`; says how many it removed. It is called in the
     /// background, about once a second, and again at once where it removed `most`.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn sweep(&mut self, most: usize, now_ms: u64) -> Result<usize, BackendError> {
         let _ = (most, now_ms);
         Ok(0)
     }
 
     /// Several operations follow, some of which change something: what they do may be made lasting with [`commit`](Self::commit), and is answered after it.
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn begin(&mut self) -> Result<(), BackendError> {
         Ok(())
     }
 
     /// Makes lasting what was done since [`begin`](Self::begin).
-    #[allow(clippy::missing_errors_doc, reason = "see the trait")]
     fn commit(&mut self) -> Result<(), BackendError> {
         Ok(())
     }

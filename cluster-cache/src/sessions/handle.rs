@@ -136,7 +136,6 @@ impl Sessions {
     }
 
     /// Which operations the store has.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn operations(&self) -> Result<Operations, SessionError> {
         match self.ask(SessionOp::Operations).await? {
             Outcome::Operations(operations) => Ok(operations),
@@ -145,13 +144,11 @@ impl Sessions {
     }
 
     /// Whether the store has an operation.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn has(&self, operation: Operation) -> Result<bool, SessionError> {
         Ok(self.operations().await?.has(operation))
     }
 
     /// Reads a value.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         match self.ask(SessionOp::Get { key }).await? {
             Outcome::Absent => Ok(None),
@@ -160,8 +157,8 @@ impl Sessions {
         }
     }
 
-    /// Sets a value, for so long; for as long as the store says where nothing is said.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
+    /// Sets a value, for so long; for as long as the store says where nothing is said. What JSON has no number for (NaN, the infinities)
+    /// is null.
     pub async fn set<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -172,7 +169,6 @@ impl Sessions {
     }
 
     /// Sets a value where there is none; says whether it did.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn create<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -183,7 +179,6 @@ impl Sessions {
     }
 
     /// Sets a value where there is one; says whether it did.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn replace<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -211,14 +206,12 @@ impl Sessions {
     }
 
     /// Gives a value so much time from now on; says whether there is one.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn touch(&self, key: &str, ttl: Option<Duration>) -> Result<bool, SessionError> {
         let ttl_ms = ttl.map(millis);
         self.done(SessionOp::Touch { key, ttl_ms }).await
     }
 
     /// Removes a value; says whether there was one.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn destroy(&self, key: &str) -> Result<bool, SessionError> {
         self.done(SessionOp::Destroy { key }).await
     }
@@ -252,13 +245,11 @@ impl Sessions {
     }
 
     /// Removes all values.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn clear(&self) -> Result<(), SessionError> {
         self.done(SessionOp::Clear).await.map(drop)
     }
 
     /// How many values there are; some may count whose time has just ended.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn length(&self) -> Result<u64, SessionError> {
         match self.ask(SessionOp::Length).await? {
             Outcome::Count(count) => Ok(count),
@@ -269,7 +260,6 @@ impl Sessions {
     /// Lets a worker reach a store that is not for every worker ([`SessionStore::add_on_fork`]). For the master, and for whoever is no
     /// worker: each worker has a number of its own, so that of a successor is to be added anew. This process tells it to the next owner
     /// too, for as long as this thread runs.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn add_worker(&self, worker: WorkerId) -> Result<(), SessionError> {
         let add = SessionOp::AddWorker { worker: worker.0 };
         self.done(add).await?;
@@ -280,7 +270,6 @@ impl Sessions {
     }
 
     /// Lets a worker reach it no more.
-    #[allow(clippy::missing_errors_doc, reason = "see the type")]
     pub async fn remove_worker(&self, worker: WorkerId) -> Result<(), SessionError> {
         if let Reach::Owner(owner) = &self.reach {
             owner.grant_no_more(&self.name, worker.0);

@@ -314,6 +314,8 @@ fn forged_and_foreign_cookies_let_nobody_in_and_harm_nobody() {
     assert_eq!(mallory.ask("GET", "/me").status, 401);
     ada.is_known_to("ada", &pids(&cluster));
     elsewhere.stop();
+    let status = cluster.ask("/status/sessions").body;
+    assert!(status.contains(r#""kind":"sqlite""#), "{status}");
     // Nobody's id is in the log, nor in what is kept.
     let id = good.split('=').next_back().unwrap_or_default();
     let id = &id[id.len().saturating_sub(40)..];
