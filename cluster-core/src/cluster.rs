@@ -180,6 +180,8 @@ impl Launch {
                 }
             }
         };
+        // What this program has it keep, whatever the one before it did.
+        let keeps_more = self.options.cache.keeps_more;
         match (boot, role) {
             (boot, Role::Master) => {
                 let kept = match &boot {
@@ -190,6 +192,7 @@ impl Launch {
                     Some(boot) => boot.options,
                     None => self.options,
                 };
+                options.cache.keeps_more = keeps_more;
                 if self.cache_manager.is_none() {
                     options.cache.enable = false;
                     options.cache.keeps_more = false;

@@ -108,6 +108,10 @@ impl CacheManager {
     }
 
     pub(super) fn make_room(&mut self, place: usize, but: &str) {
+        if self.spaces[place].of_sessions {
+            // Room was made before, and nothing in it gives way.
+            return;
+        }
         let most = self.spaces[place].options.max_bytes;
         let most = most.map_or(usize::MAX, |most| {
             usize::try_from(most).unwrap_or(usize::MAX)

@@ -245,6 +245,8 @@ impl CacheManager {
         }
         let place = match (self.spaces.named(name), options) {
             (Some(place), None) => place,
+            // How it is to be the store says.
+            (Some(place), Some(_)) if self.spaces[place].of_sessions => place,
             (Some(place), Some((options, built_ms))) => {
                 self.reopen(place, options, built_ms)?;
                 place

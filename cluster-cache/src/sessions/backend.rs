@@ -167,7 +167,8 @@ impl BackendError {
     }
 }
 
-/// A real store. It blocks, and is called by one thread alone, which is its own. `now_ms` and ends of times are milliseconds since
+/// A real store. It blocks, and is called by one thread alone, which is its own; one that panics ends its process, as nobody knows what
+/// it has left half-done. `now_ms` and ends of times are milliseconds since
 /// the Unix epoch; a record whose end has come is as good as none, whether or not it has been removed.
 ///
 /// `get`, `set` and `destroy` a store must have; of the others it says by [`operations`](Self::operations) which it has.

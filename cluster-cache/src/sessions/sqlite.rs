@@ -12,10 +12,10 @@
 //!
 //! The journal is a write-ahead log: a change that was answered survives a kill, and a loss of power too where the store syncs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::backend::{BackendError, Operations, Record, RecordPage, SessionBackend};
 use crate::protocol::When;
@@ -63,10 +63,11 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 impl Sqlite {
     /// Opens the database at a path, or makes it. Where it `sync`s, what was answered survives a loss of power.
     pub(super) fn open(path: &Path, sync: bool) -> Result<Self, BackendError> {
-        let connection = Connection::open(path).map_err(other)?;
+        make(path)?;
+        // Its name is a path and nothing else; and one thread alone has it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(other)?;
         connection.busy_timeout(PATIENCE).map_err(other)?;
-        // Whatever the umask says: sessions are nobody else's to read.
-        private(path)?;
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
             row.get::<_, String>(0)
         });
@@ -136,12 +137,15 @@ fn foreign_or(path: &Path, error: rusqlite::Error) -> BackendError {
     }
 }
 
-fn private(path: &Path) -> Result<(), BackendError> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(path, mode).map_err(|source| BackendError::File {
-        path: PathBuf::from(path),
-        done: "made this user's alone",
+/// Makes the file where there is none: this user's alone, whatever the umask says, as sessions are nobody else's to read.
+fn make(path: &Path) -> Result<(), BackendError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::File::options();
+    options.append(true).create(true).mode(0o600);
+    let made = options.open(path).map(drop);
+    made.map_err(|source| BackendError::File {
+        path: path.to_owned(),
+        done: "opened",
         source,
     })
 }

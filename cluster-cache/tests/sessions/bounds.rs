@@ -140,6 +140,30 @@ async fn the_cache_gives_way_to_sessions_and_sessions_to_nothing() {
     caches.close().await;
 }
 
+/// Restored with less room than it takes, a store refuses what is new, and lets go of nothing.
+#[actix_rt::test]
+async fn less_room_than_before_logs_nobody_out() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |bytes| enable(sharing(home.path(), SessionStore::embedded()).max_bytes(bytes));
+    let caches = start(4 << 20).unwrap();
+    let value = "x".repeat(10_000);
+    for n in 0..200 {
+        let set = caches.sessions("web");
+        set.set(&format!("{n}"), &value, None).await.unwrap();
+    }
+    caches.close().await;
+    let caches = start(1 << 20).unwrap();
+    let sessions = caches.sessions("web");
+    assert!(sessions.touch("1", None).await.unwrap());
+    let error = sessions.set("new", &1, None).await.unwrap_err();
+    assert!(matches!(error, SessionError::Full { .. }), "{error}");
+    let cache = caches.cache("things", CacheOptions::default()).unwrap();
+    assert!(cache.set("a", "text").await.is_err());
+    assert_eq!(sessions.length().await.unwrap(), 200);
+    assert_eq!(sessions.get::<String>("7").await.unwrap(), Some(value));
+    caches.close().await;
+}
+
 #[actix_rt::test]
 async fn the_namespace_of_a_store_is_nobody_elses_to_change() {
     let shared = Shared::start(|_| SessionStore::memory());
@@ -162,6 +186,11 @@ async fn the_namespace_of_a_store_is_nobody_elses_to_change() {
     let loaded: Result<u8, _> = cache.get_or_load("b", load).wait(millis(1000)).await;
     assert!(loaded.is_err());
     assert!(cache.clone().destroy().await.is_err());
+    // Nor does it say how the namespace is to be.
+    let small = cluster_cache::Caches::connect(shared.caches.socket(), crate::SOON);
+    let options = CacheOptions::default().max_bytes(1);
+    let other = small.cache("sessions:web", options).unwrap();
+    assert_eq!(other.stat().await.unwrap().entries, 1);
     cache.del::<Value>("a").await.unwrap();
     assert_eq!(sessions.get::<Value>("a").await.unwrap(), None);
     shared.caches.close().await;
