@@ -8,14 +8,26 @@ use cluster_core::{
     Application, Beat, Cluster, Means, Role, Serving, StartFailure, StartStep, sys,
 };
 
-use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, take_over};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, StoreFigures, Stores, take_over};
 use crate::protocol::Meta;
+use crate::sessions::{Declared, SessionStore};
 
 type Ready<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
 
 /// What the cache manager's process runs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CacheApplication;
+#[derive(Clone, Debug, Default)]
+pub struct CacheApplication {
+    stores: Declared,
+}
+
+impl CacheApplication {
+    /// Has it own a session store of this name.
+    #[must_use]
+    pub fn session_store(mut self, name: &str, store: SessionStore) -> Self {
+        self.stores.add(name, store);
+        self
+    }
+}
 
 impl Application for CacheApplication {
     fn start(
@@ -37,15 +49,20 @@ impl Application for CacheApplication {
                 hands_over: cluster.role() == Role::CacheManager,
             };
             let persist_path = service.persist_path.as_deref();
+            // Before anything is taken over: where one cannot be opened, nothing has happened.
+            let configured = |e| StartFailure::new(StartStep::Configure, e);
+            let opened = self.stores.open(persist_path.is_some());
+            let stores = opened.and_then(|opened| Stores::start(opened, Some(cluster.clone())));
+            let stores = stores.map_err(configured)?;
             let mut serves = if means.takes_over {
                 let taken = take_over(&path, persist_path, service.sync).await;
                 let taken = taken.map_err(|e| StartFailure::new(StartStep::TakeOver, e))?;
-                CacheManager::start_after(taken, options)
+                CacheManager::start_after(taken, options, stores)
             } else {
                 let socket = ServiceSocket::bind(&path)
                     .map_err(|e| StartFailure::new(StartStep::Listen, e))?;
                 Kept::open(persist_path, service.sync)
-                    .and_then(|store| CacheManager::start_at(socket, options, store))
+                    .and_then(|store| CacheManager::start_at(socket, options, store, stores))
                     .map_err(|e| StartFailure::new(StartStep::Configure, e))?
             };
             let superseded = serves.superseded();
@@ -54,6 +71,11 @@ impl Application for CacheApplication {
             cluster.status().register("cache", move || {
                 let asked = asked.clone();
                 async move { asked.send(Meta {}).await.ok() }
+            });
+            let asked = serves.manager.clone();
+            cluster.status().register("sessions", move || {
+                let asked = asked.clone();
+                async move { asked.send(StoreFigures).await.ok() }
             });
             let address = format!("unix:{}", path.display());
             Ok(Box::new(Served {

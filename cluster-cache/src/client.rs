@@ -10,10 +10,12 @@ mod answer;
 pub(crate) mod cache;
 mod copies;
 mod flight;
+mod grants;
 mod lease;
 mod link;
 mod near;
 mod operation;
+mod owner;
 mod questions;
 mod read;
 mod space;
@@ -22,5 +24,7 @@ mod way;
 
 pub use cache::{Cache, CacheExt};
 pub use near::CopyStat;
+pub(crate) use owner::Owner;
+
 pub use operation::{FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set, Value};
 pub use watch::{Change, Watch};

@@ -13,9 +13,10 @@ use tracing::{info, warn};
 use crate::client::{Cache, cache};
 use crate::document::{Document, DocumentError, DocumentOptions};
 use crate::error::CacheError;
-use crate::manager::{CacheManager, Kept, ManagerOptions, Serves};
+use crate::manager::{CacheManager, Kept, ManagerOptions, Serves, Stores};
 use crate::options::CacheOptions;
 use crate::protocol::MetaReply;
+use crate::sessions::{Declared, SessionError, SessionStore, Sessions};
 use crate::store::StoreError;
 
 /// How often a process that does not serve looks whether it is to.
@@ -31,6 +32,7 @@ pub struct Sharing {
     persist_path: Option<PathBuf>,
     sync: bool,
     wait: Duration,
+    stores: Declared,
 }
 
 impl Sharing {
@@ -43,6 +45,7 @@ impl Sharing {
             persist_path: None,
             sync: false,
             wait: Duration::from_secs(3),
+            stores: Declared::default(),
         }
     }
 
@@ -71,6 +74,13 @@ impl Sharing {
         self
     }
 
+    /// A session store of this name, which every process that shares the cache reaches by [`Caches::sessions`]. To be said by each of
+    /// them alike: whichever serves has it.
+    pub fn session_store(mut self, name: &str, store: SessionStore) -> Self {
+        self.stores.add(name, store);
+        self
+    }
+
     /// How long an operation may take where nothing else is said; 3 s unless set.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
@@ -91,6 +101,9 @@ pub enum EnableError {
     /// What is kept on disk cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A session store cannot be opened.
+    #[error(transparent)]
+    Sessions(#[from] SessionError),
 }
 
 /// A cache that is shared. Cheap to clone; when the last clone is dropped, this process serves it no more.
@@ -145,6 +158,12 @@ impl Caches {
         options: DocumentOptions,
     ) -> Result<Document, DocumentError> {
         Document::open(&self.socket, name, &options, self.wait)
+    }
+
+    /// A session store by its name, of those that [`Sharing::session_store`] has named. Whether there is such a store, its first operation
+    /// tells.
+    pub fn sessions(&self, name: &str) -> Sessions {
+        Sessions::at(&self.socket, name, self.wait)
     }
 
     /// The names of all its namespaces.
@@ -218,6 +237,7 @@ pub fn enable(sharing: Sharing) -> Result<Caches, EnableError> {
         options,
         persist_path: sharing.persist_path,
         sync: sharing.sync,
+        stores: sharing.stores,
     };
     let first = part.serve()?;
     let (handles, mut gone) = oneshot::channel();
@@ -253,6 +273,7 @@ struct Part {
     options: ManagerOptions,
     persist_path: Option<PathBuf>,
     sync: bool,
+    stores: Declared,
 }
 
 impl Part {
@@ -289,7 +310,8 @@ impl Part {
         };
         let listening = ServiceSocket::bind(&self.socket)?;
         let store = Kept::open(self.persist_path.as_deref(), self.sync)?;
-        let serves = CacheManager::start_at(listening, options, store)?;
+        let stores = Stores::start(self.stores.open(store.is_some())?, None)?;
+        let serves = CacheManager::start_at(listening, options, store, stores)?;
         info!(path = %self.socket.display(), "this process serves the cache");
         Ok(Some((serves, lock)))
     }

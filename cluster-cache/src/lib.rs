@@ -34,6 +34,7 @@ mod limits;
 mod manager;
 mod options;
 mod protocol;
+mod sessions;
 mod store;
 mod table;
 mod value;
@@ -55,7 +56,11 @@ pub use limits::{
 };
 pub use manager::CacheManager;
 pub use options::{CacheOptions, CopyOptions};
-pub use protocol::{DocumentRefusal, Meta, MetaReply, Refusal, Stat};
+pub use protocol::{DocumentRefusal, Meta, MetaReply, Refusal, Stat, When};
+pub use sessions::{
+    BackendError, Operation, Operations, Record, RecordPage, SessionBackend, SessionError,
+    SessionStore, Sessions, SessionsExt,
+};
 pub use store::StoreError;
 
 /// What derived code names; not for use by hand.

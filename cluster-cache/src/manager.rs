@@ -16,6 +16,7 @@ mod links;
 mod loads;
 mod persistence;
 mod sequence;
+mod sessions;
 mod space;
 mod spaces;
 mod turn;
@@ -45,6 +46,7 @@ use intake::{Intake, Intook};
 use links::{Deferred, Links};
 pub(crate) use persistence::Kept;
 use sequence::Sequence;
+pub(crate) use sessions::{StoreFigures, Stores};
 use spaces::Spaces;
 
 /// Namespaces at most.
@@ -98,6 +100,7 @@ pub struct CacheManager {
     links: Links,
     departures: Departures,
     spaces: Spaces,
+    stores: Stores,
     /// What all entries take together.
     bytes: usize,
     /// The watches in all namespaces.
@@ -163,6 +166,7 @@ impl CacheManager {
         socket: ServiceSocket,
         options: ManagerOptions,
         store: Option<Box<dyn Store>>,
+        stores: Stores,
     ) -> Result<Serves, StoreError> {
         let (kept, restored) = Kept::restore(store)?;
         if options.follows_crash {
@@ -178,16 +182,21 @@ impl CacheManager {
             settling: options.follows_crash,
             unclaimed: false,
         };
-        Ok(CacheManager::begin(socket, options, beginnings))
+        Ok(CacheManager::begin(socket, options, beginnings, stores))
     }
 
     /// A manager in the place of one that has handed over.
-    pub(crate) fn start_after(taken: Taken, options: ManagerOptions) -> Serves {
+    pub(crate) fn start_after(taken: Taken, options: ManagerOptions, stores: Stores) -> Serves {
         let (socket, beginnings) = taken.split();
-        CacheManager::begin(socket, options, beginnings)
+        CacheManager::begin(socket, options, beginnings, stores)
     }
 
-    fn begin(socket: ServiceSocket, options: ManagerOptions, beginnings: Beginnings) -> Serves {
+    fn begin(
+        socket: ServiceSocket,
+        options: ManagerOptions,
+        beginnings: Beginnings,
+        stores: Stores,
+    ) -> Serves {
         let (here, gone) = oneshot::channel();
         let (superseded, is_superseded) = oneshot::channel();
         let mut listening = None;
@@ -213,6 +222,7 @@ impl CacheManager {
                 bytes: spaces.iter().map(|(_, s)| s.table.bytes()).sum(),
                 watches: 0,
                 spaces,
+                stores,
                 sequence,
                 unbroken_since: beginnings.unbroken_since,
                 settling: beginnings.settling.then(Vec::new),
@@ -222,6 +232,7 @@ impl CacheManager {
                 alarm: None,
                 _here: here,
             };
+            manager.settle_stores();
             manager.set_alarm(ctx);
             manager
         });
@@ -337,7 +348,7 @@ impl Handler<Intook> for CacheManager {
                         self.intake.tell_when_drained(link, sender);
                     }
                 }
-                intake::Come::Closed { link } => self.lost(link),
+                intake::Come::Closed { link } => self.lost(link, now),
             }
         }
         self.intake.give_back(work.bytes);
@@ -346,7 +357,7 @@ impl Handler<Intook> for CacheManager {
             self.links.release(synced);
         }
         for link in self.links.take_broken() {
-            self.lost(link);
+            self.lost(link, now);
         }
         self.departures.see_to(ctx.address());
         self.set_alarm(ctx);

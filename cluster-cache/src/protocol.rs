@@ -7,10 +7,10 @@
 //! [`Op::HandOver`], and is answered; then come [`Part`]s; and when it has all of them, it asks to [`Op::TakeOver`]. With that
 //! answer come the listening socket and the file of what is kept: from then on the successor serves, and nobody else.
 
+mod by_hand;
 mod document;
 mod part;
-
-mod by_hand;
+mod session;
 
 use cluster_core::Request;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use document::DocumentRefusal;
 pub(crate) use document::{Changing, DocumentOp, DocumentTold, Sequenced, Version, Whole};
 pub(crate) use part::{Part, Stored};
+pub use session::When;
+pub(crate) use session::{PageEntry, SessionAnswer, SessionAsk, SessionOp, SessionRefusal};
 
 /// Asks the cache manager's process about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Request)]
@@ -142,6 +144,8 @@ pub(crate) enum Op<'a> {
     },
     /// Something of a document.
     Document(#[serde(borrow)] DocumentOp<'a>),
+    /// A question to a session store.
+    Session(#[serde(borrow)] SessionAsk<'a>),
 }
 
 /// For how long a value is kept, and where; what is not said is as the namespace's options say.
@@ -204,6 +208,11 @@ impl Told<'_> {
             Answer::Lease { stale, .. } => stale.len(),
             Answer::Keys { keys, .. } => keys.iter().map(|key| key.len() + 2).sum(),
             Answer::Namespaces { names } => names.iter().map(|name| name.len() + 2).sum(),
+            Answer::Session(SessionAnswer::Found { value, .. }) => value.len(),
+            Answer::Session(SessionAnswer::Page { entries, .. }) => {
+                let bytes = |entry: &PageEntry<'_>| entry.key.len() + entry.value.len() + 8;
+                entries.iter().map(bytes).sum()
+            }
             _ => 0,
         };
         32 + content
@@ -258,6 +267,8 @@ pub(crate) enum Answer<'a> {
     Refused(Refusal),
     /// It is done, and the document is so far.
     Document(Version),
+    /// Of a session store.
+    Session(#[serde(borrow)] SessionAnswer<'a>),
 }
 
 /// Why the manager does not do what it is asked.
@@ -311,6 +322,9 @@ pub enum Refusal {
     /// It is about a document.
     #[error(transparent)]
     Document(#[from] DocumentRefusal),
+    /// The namespace is that of a session store: only the store changes it.
+    #[error("the namespace is that of a session store, which alone changes it")]
+    OfSessions,
 }
 
 /// A change of a namespace.

@@ -257,6 +257,30 @@ impl Table {
         (keys, None)
     }
 
+    /// Entries from a place on, of about so many bytes, and the place to go on from; none at the end.
+    pub(crate) fn page(
+        &self,
+        from: u64,
+        most_bytes: usize,
+        now: Millis,
+    ) -> (Vec<&Entry>, Option<u64>) {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for place in from..self.entries.end() as u64 {
+            let Some(entry) = self.entries.get(place as usize) else {
+                continue;
+            };
+            if entry.is_over(now) {
+                continue;
+            }
+            if bytes >= most_bytes {
+                return (entries, Some(place));
+            }
+            bytes += entry.len() + OVERHEAD;
+            entries.push(entry);
+        }
+        (entries, None)
+    }
+
     /// Takes all entries out.
     pub(crate) fn clear(&mut self) {
         let unsent = self.unsent.take().map(|_| Unsent::cleared());

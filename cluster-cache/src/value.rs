@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 
 /// MessagePack, structs as maps.
 const MESSAGE_PACK: u8 = 1;
+/// JSON as text: what sessions are kept as.
+pub(crate) const JSON: u8 = 2;
 
 /// A value's bytes.
 pub(crate) fn encode<T: Serialize + ?Sized>(
@@ -31,6 +33,8 @@ pub(crate) fn encode_into<T: Serialize + ?Sized>(
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
     match bytes.split_first() {
         Some((&MESSAGE_PACK, value)) => rmp_serde::from_slice(value),
+        Some((&JSON, value)) => serde_json::from_slice(value)
+            .map_err(|e| rmp_serde::decode::Error::Uncategorized(e.to_string())),
         _ => Err(rmp_serde::decode::Error::Uncategorized(
             "it is of a format that this build does not know".to_owned(),
         )),
@@ -79,7 +83,8 @@ mod tests {
         );
         assert!(decode_nested::<Value>(&encode(&value).unwrap(), 1).is_err());
         assert!(decode::<u64>(&[]).is_err());
-        assert!(decode::<u64>(&[2, 1]).is_err());
+        assert!(decode::<u64>(&[3, 1]).is_err());
+        assert_eq!(decode::<Value>(b"\x02{\"a\":1}").unwrap(), json!({"a": 1}));
         assert!(decode::<u64>(&encode("text").unwrap()).is_err());
     }
 }

@@ -114,7 +114,7 @@ async fn main() -> Result<(), ClusterError> {
         .flag("heard", "Where events are written down", None)
         .load()?;
     let running = Launch::new(options, Box::new(Idle))
-        .cache_manager(Box::new(cluster_cache::CacheApplication))
+        .cache_manager(Box::<cluster_cache::CacheApplication>::default())
         .in_roles(Role::ALL, listen)
         .in_roles(Role::MASTER, panic_if_told)
         .in_roles(Role::ALL, speak)

@@ -180,6 +180,8 @@ impl Launch {
                 }
             }
         };
+        // What this program has it keep, whatever the one before it did.
+        let keeps_more = self.options.cache.keeps_more;
         match (boot, role) {
             (boot, Role::Master) => {
                 let kept = match &boot {
@@ -190,13 +192,15 @@ impl Launch {
                     Some(boot) => boot.options,
                     None => self.options,
                 };
+                options.cache.keeps_more = keeps_more;
                 if self.cache_manager.is_none() {
                     options.cache.enable = false;
+                    options.cache.keeps_more = false;
                 }
                 options.validate()?;
                 let here = options.cache.mode == crate::options::CacheMode::Master;
                 let plan = master::start::Plan {
-                    cache: self.cache_manager.filter(|_| here && options.cache.enable),
+                    cache: self.cache_manager.filter(|_| here && options.cache.runs()),
                     options,
                     monitor: self.monitor,
                     serves: self.serves,

@@ -6,7 +6,7 @@ pub(crate) mod state;
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,6 +23,7 @@ use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::options::Options;
 use crate::protocol::{Operation, OperationError};
 use crate::status::Status;
+use crate::sys::presence::{self, Presence};
 use probes::Probes;
 
 /// How far a long operation has come.
@@ -61,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) probes: Probes,
     pub(crate) beat: builtin::LastBeat,
     pub(crate) pulses: Pulses,
+    /// The place of this process among those below the master.
+    pub(crate) presence: OnceLock<Weak<Presence>>,
 }
 
 /// The cluster, as one of its processes sees it. Cheap to clone; usable from every thread.
@@ -95,6 +98,7 @@ impl Cluster {
                 probes: Probes::default(),
                 beat: builtin::LastBeat::default(),
                 pulses: Pulses::default(),
+                presence: OnceLock::new(),
             }),
         }
     }
@@ -115,6 +119,27 @@ impl Cluster {
             ProcessId::Worker(id) => Some(id),
             _ => None,
         }
+    }
+
+    /// The worker that has this pid, of those that live now; as the kernel says, to which no process can say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn worker_of(&self, pid: u32) -> std::io::Result<Option<WorkerId>> {
+        let present = match self.node.presence.get().and_then(Weak::upgrade) {
+            Some(presence) => presence.others()?,
+            // Only the master has no place, and so none to lose.
+            None if self.role() == Role::Master => {
+                presence::present(&self.node.runtime_dir.join(presence::FILE))?
+            }
+            None => Vec::new(),
+        };
+        let found = present.into_iter().find_map(|(process, is)| match process {
+            ProcessId::Worker(id) if is == pid => Some(id),
+            _ => None,
+        });
+        Ok(found.or_else(|| self.worker().filter(|_| pid == std::process::id())))
     }
 
     /// How many times the cluster had been rolled when this process was started.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
-use cluster_cache::CacheApplication;
+use cluster_cache::{CacheApplication, SessionStore};
 use cluster_core::{
     Application, Cluster, Decay, HandlerActor, Launch, Options, ProcessLog, Role, Vitals,
 };
@@ -37,6 +37,7 @@ pub struct Builder<R> {
     runs: R,
     options: Option<Options>,
     actors: Vec<(Vec<Role>, Bind)>,
+    stores: Vec<(String, SessionStore)>,
     ecv: EcvSettings,
     monitor: Vec<MonitorExtension>,
     should_retire: Option<ShouldRetire>,
@@ -49,6 +50,7 @@ impl<R: Runs> Builder<R> {
             runs,
             options: None,
             actors: Vec::new(),
+            stores: Vec::new(),
             ecv: EcvSettings::default(),
             monitor: Vec::new(),
             should_retire: None,
@@ -74,6 +76,24 @@ impl<R: Runs> Builder<R> {
     /// Runs in each process of the roles named, before anything is served: the place for subscriptions and statuses.
     pub fn in_roles(mut self, roles: &[Role], start: impl FnOnce(&Cluster) + 'static) -> Self {
         self.actors.push((roles.to_vec(), Box::new(start)));
+        self
+    }
+
+    /// A session store of this name, which the process of the cache manager owns, also where the cache is disabled; every process
+    /// reaches it by `cluster.sessions(name)`, and the sessions of actix-session by `cluster.session_store(name)`.
+    ///
+    /// ```no_run
+    /// # use actix_web::App;
+    /// use cluster_web::SessionStore;
+    ///
+    /// # fn example() {
+    /// let _ = cluster_web::app(App::new)
+    ///     .session_store("web", SessionStore::embedded())
+    ///     .session_store("carts", SessionStore::files("/var/lib/shop/carts"));
+    /// # }
+    /// ```
+    pub fn session_store(mut self, name: &str, store: SessionStore) -> Self {
+        self.stores.push((name.to_owned(), store));
         self
     }
 
@@ -146,15 +166,20 @@ impl<R: Runs> Builder<R> {
     ///
     /// Why it does not get ready; nothing of the cluster is left behind then.
     pub async fn listen(self) -> Result<Running> {
-        let options = match self.options {
+        let mut options = match self.options {
             Some(options) => options,
             None => Options::load()?,
         };
+        let mut owner = CacheApplication::default();
+        for (name, store) in self.stores {
+            options.cache.keeps_more = true;
+            owner = owner.session_store(&name, store);
+        }
         let monitor = ClusterMonitor::new(self.monitor, self.ecv);
         let mut launch = self
             .runs
             .launch(options)?
-            .cache_manager(Box::new(CacheApplication))
+            .cache_manager(Box::new(owner))
             .monitor(Box::new(monitor))
             .request_marker(in_request);
         for (roles, start) in self.actors {

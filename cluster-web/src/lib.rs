@@ -34,6 +34,8 @@ mod http;
 mod job;
 mod monitor;
 mod running;
+#[cfg(feature = "sessions")]
+mod session;
 mod tally;
 mod threads;
 mod tls;
@@ -45,13 +47,17 @@ pub mod prelude;
 pub use acceptor::{AcceptorError, HttpSettings, Listener, Server, Site};
 pub use app::{Configure, app, configure, service};
 pub use builder::{Builder, Runs, Web};
-pub use cluster_cache::{self as cache, CacheError, CacheExt, CacheOptions};
-pub use cluster_cache::{Document, DocumentError, DocumentExt, DocumentOptions};
+pub use cluster_cache::{
+    self as cache, CacheError, CacheExt, CacheOptions, Document, DocumentError, DocumentExt,
+    DocumentOptions, SessionError, SessionStore, Sessions, SessionsExt,
+};
 pub use cluster_core::{self as core, *};
 pub use error::{Error, Result};
 pub use http::Http;
 pub use job::{Job, run};
 pub use running::Running;
+#[cfg(feature = "sessions")]
+pub use session::{ClusterSessionStore, ClusterSessionsExt};
 pub use tally::{Meter, Meters, Traffic, in_request};
 pub use tls::TlsError;
 pub use warm_up::{WarmUp, WarmUpError};

@@ -2,8 +2,9 @@
 
 pub use actix::{Actor, Context, Handler, MessageResult};
 pub use actix_web::web;
-pub use cluster_cache::{CacheExt, CacheOptions, CopyOptions};
-pub use cluster_cache::{DocumentExt, DocumentOptions};
+pub use cluster_cache::{
+    CacheExt, CacheOptions, CopyOptions, DocumentExt, DocumentOptions, SessionStore, SessionsExt,
+};
 pub use cluster_core::{
     Cluster, Decay, Emitter, Event, HandlerActor, Options, Request, Role, Target,
 };
@@ -11,4 +12,6 @@ pub use serde::{Deserialize, Serialize};
 
 pub use crate::error::{Error, Result};
 pub use crate::running::Running;
+#[cfg(feature = "sessions")]
+pub use crate::session::ClusterSessionsExt;
 pub use crate::{millis, minutes, seconds};

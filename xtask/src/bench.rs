@@ -10,6 +10,7 @@ mod paced;
 mod process;
 mod reply;
 mod server;
+mod sessions;
 mod spread;
 mod table;
 mod wrk;
@@ -40,7 +41,7 @@ pub(crate) struct BenchArgs {
     /// How long one measurement takes, in seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Of bench cache and bench documents: only what has this in its name, as "get, 64" or "million"; nothing is written then
+    /// Of bench cache, documents and sessions: only what has this in its name, as "get, 64" or "million"; nothing is written then
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Fail where a required ratio is missed
@@ -61,6 +62,8 @@ enum Name {
     Cache,
     /// Documents against a plain value behind a lock and a round trip of bare bytes
     Documents,
+    /// actix-session's sessions in a session store against its Redis store
+    Sessions,
 }
 
 /// How long and how often to measure, and whether to go on.
@@ -254,6 +257,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), BenchError> {
         Name::BridgeMemory => ("bridge-memory", bridge_memory::run(&plan)?),
         Name::Cache => ("cache", cache::run(&plan)?),
         Name::Documents => ("documents", documents::run(&plan)?),
+        Name::Sessions => ("sessions", sessions::run(&plan)?),
     };
     report(&plan, name, &table)?;
     match table.missed() {

@@ -28,7 +28,7 @@ const PACKAGES: &[Package] = &[
         command: "cc",
         package: "gcc libc6-dev",
         need: Need::Test,
-        reason: "builds ring, which rustls stands on",
+        reason: "builds ring, which rustls stands on, and SQLite",
     },
     Package {
         command: "make",

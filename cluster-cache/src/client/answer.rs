@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Deref;
 
-use crate::protocol::{Answer, MetaReply, Refusal, Stat};
+use crate::protocol::{Answer, MetaReply, Refusal, SessionRefusal, Stat};
+use crate::sessions::Outcome;
 
 /// Buffers of values that a thread keeps at most for the next ones, and how long they may be.
 const SPARES: (usize, usize) = (64, 4096);
@@ -109,6 +110,10 @@ pub(super) enum Got {
     Namespaces(Vec<String>),
     Meta(Box<MetaReply>),
     Refused(Refusal),
+    /// Of a session store.
+    Session(Result<Outcome, SessionRefusal>),
+    /// Of nothing that this build asks for.
+    Strange,
 }
 
 impl From<Answer<'_>> for Got {
@@ -146,8 +151,8 @@ impl From<Answer<'_>> for Got {
             Answer::Namespaces { names } => Got::Namespaces(owned(names)),
             Answer::Meta(meta) => Got::Meta(meta),
             Answer::Refused(refusal) => Got::Refused(refusal),
-            // No cache asks for it.
-            Answer::Document(_) => Got::Refused(Refusal::Unknown),
+            Answer::Document(_) => Got::Strange,
+            Answer::Session(answer) => Got::Session(answer.into()),
         }
     }
 }

@@ -20,6 +20,7 @@ use tracing::{debug, info};
 use super::answer::{Got, Reply};
 use super::copies::Copies;
 use super::flight::Flights;
+use super::grants::Grants;
 use super::lease::Leases;
 use super::questions::{Heard, Outcome, Questions};
 use super::space::{self, Space};
@@ -62,6 +63,7 @@ pub(super) struct Link {
     pub(super) leases: Leases,
     pub(super) watches: Watches,
     pub(super) copies: Copies,
+    pub(super) grants: Grants,
 }
 
 /// What came of one attempt to ask.
@@ -101,6 +103,7 @@ impl Link {
                 leases: Leases::default(),
                 watches: Watches::default(),
                 copies: Copies::default(),
+                grants: Grants::default(),
             });
             tokio::task::spawn_local(keep(Rc::downgrade(&link)));
             tokio::task::spawn_local(sweep(Rc::downgrade(&link)));
@@ -159,7 +162,7 @@ impl Link {
         else {
             return None;
         };
-        if !opened.contains(&space.number) {
+        if space.number != space::NAMELESS && !opened.contains(&space.number) {
             return None;
         }
         let (number, earlier) = questions.file(deadline)?;
@@ -359,6 +362,7 @@ impl Link {
             state.moved.take()
         };
         self.leases.claim_again(self);
+        self.grants.tell_again(self);
         self.watches.begin_again(self, moved);
         self.copies.follow_again(self, moved);
         self.up.notify_waiters();

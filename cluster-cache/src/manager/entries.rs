@@ -108,6 +108,10 @@ impl CacheManager {
     }
 
     pub(super) fn make_room(&mut self, place: usize, but: &str) {
+        if self.spaces[place].of_sessions {
+            // Room was made before, and nothing in it gives way.
+            return;
+        }
         let most = self.spaces[place].options.max_bytes;
         let most = most.map_or(usize::MAX, |most| {
             usize::try_from(most).unwrap_or(usize::MAX)
@@ -120,18 +124,24 @@ impl CacheManager {
         let most = self.options.max_bytes.unwrap_or(usize::MAX);
         while self.bytes > most {
             // Who needs room makes it, as long as there is anything else in its namespace.
-            let largest = || {
-                let others = self.spaces.iter().filter(|(other, _)| *other != place);
-                others.max_by_key(|(_, s)| s.table.bytes()).map(|(p, _)| p)
+            let made = match self.spaces[place].table.len() {
+                0 | 1 => self.evict_from_largest(place),
+                _ => self.evict(place, but),
             };
-            let from = match self.spaces[place].table.len() {
-                0 | 1 => largest(),
-                _ => Some(place),
-            };
-            if !from.is_some_and(|from| self.evict(from, but)) {
+            if !made {
                 break;
             }
         }
+    }
+
+    /// Has an entry give way in the largest of the other namespaces, those of session stores aside.
+    pub(super) fn evict_from_largest(&mut self, but: usize) -> bool {
+        let others = self
+            .spaces
+            .iter()
+            .filter(|(other, space)| *other != but && !space.of_sessions && space.table.len() > 0);
+        let largest = others.max_by_key(|(_, s)| s.table.bytes()).map(|(p, _)| p);
+        largest.is_some_and(|from| self.evict(from, ""))
     }
 
     pub(super) fn evict(&mut self, place: usize, but: &str) -> bool {

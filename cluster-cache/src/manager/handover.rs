@@ -301,6 +301,7 @@ impl Handler<Freeze> for CacheManager {
         );
         self.intake.set_doors(Doors::Shut);
         handing.stage = Stage::Entries;
+        self.stores.hold();
         handing.kept = self.kept.hand_over();
         let kept = handing.kept.as_ref();
         kept.map(|kept| Ok(kept.file.try_clone()?.into()))
@@ -321,6 +322,7 @@ impl Handler<BreakOff> for CacheManager {
         }
         if was_frozen {
             self.kept = Kept::resume(handing.kept);
+            self.stores.resume();
             self.intake.set_doors(Doors::Open);
             // What has come and waited.
             ctx.notify(Intook);
@@ -339,6 +341,7 @@ impl Handler<Leave> for CacheManager {
             handing.kept = None;
         }
         self.intake.set_doors(Doors::Left);
+        self.stores.leave();
         self.links.move_all(self.sequence.last());
         self.leave_documents();
         // They are gone with the process. To take them down one by one would keep the successor from a core for as long.

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use cluster_core::WorkerId;
 use cluster_core::endpoint::{CROWD, SendError, Sender};
 use hashbrown::HashMap;
 use tracing::warn;
@@ -24,6 +25,8 @@ const MOST_NUMBERS: u32 = 65_536;
 pub(super) struct Link {
     sender: Sender,
     pid: u32,
+    /// The worker that it is, if any, where that has been looked up.
+    worker: Cell<Option<Option<WorkerId>>>,
     /// The namespaces by the client's numbers for them.
     spaces: Vec<Tie>,
     /// Bytes it was told since it was last looked how many wait.
@@ -69,6 +72,7 @@ impl Links {
         let opened = Link {
             sender,
             pid,
+            worker: Cell::new(None),
             spaces: Vec::new(),
             told: Cell::new(0),
             crowded: Cell::new(false),
@@ -107,6 +111,28 @@ impl Links {
     pub(super) fn still_deferred(&self, link: LinkId) -> Option<Sender> {
         let link = self.links.get(&link)?;
         (!link.deferred.is_empty()).then(|| link.sender.clone())
+    }
+
+    /// What sends to a client.
+    pub(super) fn sender(&self, link: LinkId) -> Option<Sender> {
+        self.links.get(&link).map(|link| link.sender.clone())
+    }
+
+    /// The worker that a client is, if it is one; looked up once.
+    pub(super) fn worker(
+        &self,
+        link: LinkId,
+        look_up: impl FnOnce(u32) -> std::io::Result<Option<WorkerId>>,
+    ) -> std::io::Result<Option<WorkerId>> {
+        let Some(link) = self.links.get(&link) else {
+            return Ok(None);
+        };
+        if let Some(known) = link.worker.get() {
+            return Ok(known);
+        }
+        let worker = look_up(link.pid)?;
+        link.worker.set(Some(worker));
+        Ok(worker)
     }
 
     /// Forgets a connection; false where it is forgotten already.

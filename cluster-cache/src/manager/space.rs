@@ -159,6 +159,8 @@ pub(super) struct Space {
     pub(super) version: u64,
     /// The store knows of it.
     pub(super) kept: bool,
+    /// It is a session store's: nobody else changes it, and nothing in it gives way.
+    pub(super) of_sessions: bool,
 }
 
 impl Space {
@@ -173,6 +175,7 @@ impl Space {
             stat: Stat::default(),
             version: 0,
             kept: false,
+            of_sessions: false,
         }
     }
 

@@ -47,7 +47,7 @@ impl CacheManager {
                 }
                 Err(e) => {
                     warn!(error = %e, "a client of the cache broke the protocol");
-                    self.lost(link);
+                    self.lost(link, now);
                 }
             },
         }
@@ -77,6 +77,10 @@ impl CacheManager {
                 self.links.answer(link, number, answer);
                 return Ok(());
             }
+            Op::Session(ref ask) => {
+                self.hear_of_session(asker, ask, now);
+                return Ok(());
+            }
             // Of a process that has not introduced itself as a successor.
             Op::HandOver | Op::TakeOver => return Err(Refusal::Unknown),
             Op::Document(ref op) => return self.hear_replica(asker, op, now),
@@ -85,6 +89,9 @@ impl CacheManager {
         let tie = self.links.space(link, ask.space);
         let tied = tie.and_then(|tie| self.spaces.tied(tie));
         let space = tied.ok_or(Refusal::Closed)?;
+        if self.spaces[space].of_sessions && changes(&ask.op) {
+            return Err(Refusal::OfSessions);
+        }
         // Which brings no end forward.
         if let Op::Get { key, probe } = ask.op {
             self.get(asker, space, (key, probe), now);
@@ -221,7 +228,8 @@ impl CacheManager {
             | Op::Meta
             | Op::HandOver
             | Op::TakeOver
-            | Op::Document(_) => {}
+            | Op::Document(_)
+            | Op::Session(_) => {}
         }
         Ok(())
     }
@@ -238,6 +246,8 @@ impl CacheManager {
         }
         let place = match (self.spaces.named(name), options) {
             (Some(place), None) => place,
+            // How it is to be the store says.
+            (Some(place), Some(_)) if self.spaces[place].of_sessions => place,
             (Some(place), Some((options, built_ms))) => {
                 self.reopen(place, options, built_ms)?;
                 place
@@ -326,7 +336,7 @@ impl CacheManager {
     }
 
     /// A connection is gone, and with it, before long, its leases, its watches and its place among those who wait.
-    pub(super) fn lost(&mut self, link: LinkId) {
+    pub(super) fn lost(&mut self, link: LinkId, now: Millis) {
         if !self.links.close(link) {
             return;
         }
@@ -334,7 +344,7 @@ impl CacheManager {
             parked.retain(|parked| parked.link != link);
         }
         self.departures.add(link);
-        self.lose_replica(link, now());
+        self.lose_replica(link, now);
     }
 
     /// What exceeds a bound is refused, whatever is asked.
@@ -344,6 +354,8 @@ impl CacheManager {
         }
         let options = &self.spaces[place].options;
         let of_all = self.options.max_bytes.map_or(u64::MAX, |most| most as u64);
+        // What sessions take is not to be had.
+        let of_all = of_all.saturating_sub(self.bytes_of_sessions() as u64);
         let room = options.max_bytes.unwrap_or(u64::MAX).min(of_all);
         let room = room.saturating_sub((key.len() + OVERHEAD) as u64);
         let (bytes, allowed) = (value.len() as u64, options.max_value_bytes.min(room));
@@ -352,4 +364,18 @@ impl CacheManager {
         }
         Ok(())
     }
+}
+
+/// Whether a question may change a namespace, or have it loaded; a deletion apart, with which an operator ends a session.
+fn changes(op: &Op<'_>) -> bool {
+    matches!(
+        op,
+        Op::Set { .. }
+            | Op::Acquire { .. }
+            | Op::Fulfil { .. }
+            | Op::Abandon { .. }
+            | Op::Claim { .. }
+            | Op::Clear
+            | Op::Destroy
+    )
 }

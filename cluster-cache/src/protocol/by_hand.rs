@@ -4,7 +4,7 @@
 use cluster_core::endpoint::{self, NoField, Reader, Writer};
 use cluster_core::{Closed, CodecError};
 
-use super::{Answer, Ask, Keep, Op, Told};
+use super::{Answer, Ask, Keep, Op, SessionAnswer, SessionAsk, SessionOp, Told, When};
 
 // The numbers of the variants: where they stand in their enums.
 const GET: u8 = 1;
@@ -13,6 +13,13 @@ const ANSWER: u8 = 0;
 const ACCEPTED: u8 = 1;
 const ABSENT: u8 = 2;
 const HIT: u8 = 3;
+const SESSION: u8 = 22;
+const SESSION_GET: u8 = 1;
+const SESSION_SET: u8 = 2;
+const OF_SESSION: u8 = 14;
+const SESSION_DONE: u8 = 0;
+const SESSION_ABSENT: u8 = 1;
+const SESSION_FOUND: u8 = 2;
 
 impl<'a> Ask<'a> {
     /// Appends it to a buffer.
@@ -22,7 +29,7 @@ impl<'a> Ask<'a> {
     /// Why it cannot be written.
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        let mut head = Writer::<24>::default();
+        let mut head = Writer::<32>::default();
         head.number(self.number);
         head.number(self.space.into());
         match self.op {
@@ -50,6 +57,40 @@ impl<'a> Ask<'a> {
                     Some(persist) => rest.put([1, persist.into()]),
                 }
                 rest.put([if_absent.into()]);
+                out.extend_from_slice(rest.bytes());
+                Ok(())
+            }
+            Op::Session(SessionAsk {
+                store,
+                op: SessionOp::Get { key },
+            }) => {
+                head.put([SESSION]);
+                put(head, store.as_bytes(), out);
+                let mut op = Writer::<10>::default();
+                op.put([SESSION_GET]);
+                put(op, key.as_bytes(), out);
+                Ok(())
+            }
+            Op::Session(SessionAsk {
+                store,
+                op:
+                    SessionOp::Set {
+                        key,
+                        value,
+                        ttl_ms,
+                        when,
+                    },
+            }) => {
+                out.reserve(80 + store.len() + key.len() + value.len());
+                head.put([SESSION]);
+                put(head, store.as_bytes(), out);
+                let mut op = Writer::<10>::default();
+                op.put([SESSION_SET]);
+                put(op, key.as_bytes(), out);
+                put(Writer::<9>::default(), value, out);
+                let mut rest = Writer::<11>::default();
+                rest.number_if_any(ttl_ms);
+                rest.put([when as u8]);
                 out.extend_from_slice(rest.bytes());
                 Ok(())
             }
@@ -99,10 +140,35 @@ impl<'a> Ask<'a> {
                 },
                 if_absent: from.flag()?,
             },
+            [SESSION] => Op::Session(SessionAsk {
+                store: from.text()?,
+                op: SessionOp::read_by_hand(&mut from)?,
+            }),
             _ => return Err(NoField),
         };
         from.end()?;
         Ok(Ask { number, space, op })
+    }
+}
+
+impl<'a> SessionOp<'a> {
+    #[inline]
+    fn read_by_hand(from: &mut Reader<'a>) -> Result<Self, NoField> {
+        match from.take()? {
+            [SESSION_GET] => Ok(SessionOp::Get { key: from.text()? }),
+            [SESSION_SET] => Ok(SessionOp::Set {
+                key: from.text()?,
+                value: from.bytes()?,
+                ttl_ms: from.number_if_any()?,
+                when: match from.take()? {
+                    [0] => When::Always,
+                    [1] => When::Absent,
+                    [2] => When::Present,
+                    _ => return Err(NoField),
+                },
+            }),
+            _ => Err(NoField),
+        }
     }
 }
 
@@ -122,7 +188,7 @@ impl<'a> Told<'a> {
         else {
             return endpoint::encode(self, out);
         };
-        let mut head = Writer::<40>::default();
+        let mut head = Writer::<48>::default();
         head.put([ANSWER]);
         head.number(*number);
         head.number(*as_of);
@@ -131,6 +197,16 @@ impl<'a> Told<'a> {
             Answer::Absent => head.put([ABSENT]),
             Answer::Hit { left_ms, value } => {
                 head.put([HIT]);
+                head.number_if_any(*left_ms);
+                put(head, value, out);
+                return Ok(());
+            }
+            Answer::Session(SessionAnswer::Done(done)) => {
+                head.put([OF_SESSION, SESSION_DONE, (*done).into()]);
+            }
+            Answer::Session(SessionAnswer::Absent) => head.put([OF_SESSION, SESSION_ABSENT]),
+            Answer::Session(SessionAnswer::Found { left_ms, value }) => {
+                head.put([OF_SESSION, SESSION_FOUND]);
                 head.number_if_any(*left_ms);
                 put(head, value, out);
                 return Ok(());
@@ -164,6 +240,15 @@ impl<'a> Told<'a> {
                 left_ms: from.number_if_any()?,
                 value: from.bytes()?,
             },
+            [OF_SESSION] => Answer::Session(match from.take()? {
+                [SESSION_DONE] => SessionAnswer::Done(from.flag()?),
+                [SESSION_ABSENT] => SessionAnswer::Absent,
+                [SESSION_FOUND] => SessionAnswer::Found {
+                    left_ms: from.number_if_any()?,
+                    value: from.bytes()?,
+                },
+                _ => return Err(NoField),
+            }),
             _ => return Err(NoField),
         };
         from.end()?;
@@ -205,10 +290,12 @@ mod tests {
         prop_assert_eq!(&by_hand, &by_codec);
         let read = Ask::read_by_hand(Reader::new(&by_hand)).unwrap();
         prop_assert_eq!(format!("{read:?}"), format!("{ask:?}"));
-        let (Op::Get { key, .. } | Op::Set { key, .. }) = ask.op else {
-            unreachable!()
-        };
-        prop_assert_eq!(Ask::peek(&by_hand), Ok((ask.space, key.as_bytes())));
+        match ask.op {
+            Op::Get { key, .. } | Op::Set { key, .. } => {
+                prop_assert_eq!(Ask::peek(&by_hand), Ok((ask.space, key.as_bytes())));
+            }
+            _ => prop_assert!(Ask::peek(&by_hand).is_err()),
+        }
         for cut in 0..by_hand.len() {
             prop_assert!(Ask::read(&by_hand[..cut]).is_err());
         }
@@ -226,6 +313,12 @@ mod tests {
             agree(&Ask { number, space, op: Op::Get { key, probe } })?;
             let keep = Keep { expire_ms, persist };
             agree(&Ask { number, space, op: Op::Set { key, value, keep, if_absent: probe } })?;
+            for when in [When::Always, When::Absent, When::Present] {
+                let op = SessionOp::Set { key, value, ttl_ms: expire_ms, when };
+                agree(&Ask { number, space, op: Op::Session(SessionAsk { store: key, op }) })?;
+            }
+            let op = SessionOp::Get { key };
+            agree(&Ask { number, space, op: Op::Session(SessionAsk { store: "web", op }) })?;
             let other = Ask { number, space, op: Op::Del { key } };
             let mut bytes = Vec::new();
             other.write(&mut bytes).unwrap();
@@ -239,7 +332,11 @@ mod tests {
             value in prop::collection::vec(any::<u8>(), 0..300),
         ) {
             let value = value.as_slice();
-            for answer in [Answer::Accepted(taken), Answer::Absent, Answer::Hit { left_ms, value }, Answer::Removed { value }] {
+            let of_sessions = [
+                SessionAnswer::Done(taken), SessionAnswer::Absent, SessionAnswer::Found { left_ms, value }, SessionAnswer::Count(number),
+            ];
+            let of_sessions = of_sessions.map(Answer::Session);
+            for answer in [Answer::Accepted(taken), Answer::Absent, Answer::Hit { left_ms, value }, Answer::Removed { value }].into_iter().chain(of_sessions) {
                 let told = Told::Answer { number, as_of, answer };
                 let mut bytes = Vec::new();
                 told.write(&mut bytes).unwrap();

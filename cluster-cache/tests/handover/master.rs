@@ -33,8 +33,8 @@ fn a_cache_manager() {
     if std::env::var_os(BOOT).is_none() {
         return;
     }
-    let launch = Launch::new(Options::default(), Box::new(CacheApplication))
-        .cache_manager(Box::new(CacheApplication));
+    let launch = Launch::new(Options::default(), Box::<CacheApplication>::default())
+        .cache_manager(Box::<CacheApplication>::default());
     let ended = actix_rt::System::new().block_on(async { launch.listen().await?.wait().await });
     std::process::exit(i32::from(ended.is_err()));
 }

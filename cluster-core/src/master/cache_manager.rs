@@ -204,7 +204,7 @@ impl Master {
     /// Takes over a cache manager that another master has started; false where there is to be none.
     pub(super) fn adopt_cache(&mut self, process: Process) -> bool {
         let options = self.cluster.options();
-        let wanted = options.cache.enable && options.cache.mode == CacheMode::Standalone;
+        let wanted = options.cache.runs() && options.cache.mode == CacheMode::Standalone;
         let (true, Some(ears)) = (wanted, self.ears.clone()) else {
             return false;
         };

@@ -89,7 +89,7 @@ impl Master {
             roster.mixed_builds |= worker.build != self.cluster.build();
         }
         let cache = &self.cluster.options().cache;
-        roster.cache_in_master = cache.enable && cache.mode == CacheMode::Master;
+        roster.cache_in_master = cache.runs() && cache.mode == CacheMode::Master;
         if let Some(cache) = &self.cache {
             roster.cache_manager = cache.is_linked();
             roster.mixed_builds |= cache.is_linked() && cache.build() != self.cluster.build();
@@ -126,7 +126,7 @@ impl Master {
             since: entry.since,
         });
         let options = self.cluster.options();
-        let enabled = options.cache.enable;
+        let enabled = options.cache.runs();
         let before = self.cluster.state();
         let master = ProcessState {
             state: "active".to_owned(),

@@ -296,7 +296,7 @@ fn begin(
         Some(operations),
         offer,
     );
-    estate.cache_socket = options.cache.enable.then(|| cluster.cache_socket());
+    estate.cache_socket = options.cache.runs().then(|| cluster.cache_socket());
     let status = StatusAggregator::launch(cluster.emitter());
     *offers.lock() = Some(status.clone().recipient());
     // An exchange and the end.
@@ -359,7 +359,7 @@ async fn bring_up(
         info!("configuring the monitor");
         monitor.configure(cluster).map_err(MasterError::Monitor)?;
     }
-    if options.cache.enable {
+    if options.cache.runs() {
         info!(mode = ?options.cache.mode, "starting the cache service");
         match plan.cache {
             Some(cache) => estate.cache = Some(start_cache_here(cache, cluster).await?),

@@ -92,6 +92,15 @@ pub struct CacheServiceOptions {
     pub timeout: Duration,
     /// How many bytes it may hold, 1 MiB to 16 TiB. Default: a quarter of the memory that it may have.
     pub max_bytes: Option<u64>,
+    /// Whether its owner is to run also where it is disabled, as the application has it keep more than the cache; said in code alone.
+    pub keeps_more: bool,
+}
+
+impl CacheServiceOptions {
+    /// Whether its owner runs.
+    pub fn runs(&self) -> bool {
+        self.enable || self.keeps_more
+    }
 }
 
 /// Ports for debugging.
@@ -163,6 +172,7 @@ group!(CacheServiceOptions at cache: Self {
     sync: false,
     timeout: Duration::ZERO,
     max_bytes: None,
+    keeps_more: false,
 });
 group!(DebugOptions at debug: Self { port: None, web_port: None });
 group!(GcOptions at gc: Self { monitor: false, explicit: false });

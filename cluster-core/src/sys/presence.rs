@@ -21,7 +21,7 @@ pub(crate) const FILE: &str = "present";
 /// The system gives up all such locks of a process when it closes *any* descriptor of the file: a process that holds a place must not
 /// open the file again.
 #[derive(Debug)]
-pub(crate) struct Presence(#[allow(dead_code, reason = "what it holds ends with it")] File);
+pub(crate) struct Presence(File);
 
 impl Presence {
     /// Takes the process's place, which nobody else may hold; a cache manager finds a second one where the first is held.
@@ -35,6 +35,14 @@ impl Presence {
             }
             taken => taken,
         }
+    }
+
+    /// Who holds a place besides this process, and its pid.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(crate) fn others(&self) -> io::Result<Vec<(ProcessId, u32)>> {
+        holders(&self.0)
     }
 
     fn take(file: &Path, place: i64) -> io::Result<Self> {
@@ -87,6 +95,10 @@ pub(crate) fn present(file: &Path) -> io::Result<Vec<(ProcessId, u32)>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e),
     };
+    holders(&file)
+}
+
+fn holders(file: &File) -> io::Result<Vec<(ProcessId, u32)>> {
     let mut found = Vec::new();
     // The kernel names any holder in a range: what lies before it and behind it is asked again.
     let mut ranges = vec![(0, i64::from(u32::MAX) + 1)];

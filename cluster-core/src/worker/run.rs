@@ -1,5 +1,6 @@
 //! A process below the master while it serves: it obeys, beats, and ends in order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
@@ -34,7 +35,7 @@ pub(crate) struct Run {
     /// It accepts nothing: it was told so, or started so.
     pub(crate) paused: bool,
     /// Its place among those that live, held to the end.
-    pub(crate) _presence: Presence,
+    pub(crate) _presence: Arc<Presence>,
 }
 
 /// Why the process leaves, and how long it may take.

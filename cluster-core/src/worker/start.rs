@@ -134,7 +134,7 @@ pub(crate) async fn start(
 ) -> Result<Started, WorkerError> {
     let mut signals = Signals::new().map_err(WorkerError::Signals)?;
     let (means, keepsake) = boot.means().map_err(WorkerError::Means)?;
-    let presence = announce(&boot)?;
+    let presence = Arc::new(announce(&boot)?);
     let outbox = Arc::new(Outbox::new());
     let hub = Hub::new(boot.process, Routes::Member(Arc::clone(&outbox)));
     let reporter = Reporter::new(outbox);
@@ -157,6 +157,7 @@ pub(crate) async fn start(
         None,
         offer,
     );
+    let _ = cluster.node.presence.set(Arc::downgrade(&presence));
     builtin::offer(&cluster);
     cluster.watch_thread();
     actors(&cluster);

@@ -167,6 +167,7 @@ fn cache() -> impl Strategy<Value = CacheServiceOptions> {
         .prop_map(
             |((enable, sync), mode, (domain_path, persist_path), timeout, max_bytes)| {
                 CacheServiceOptions {
+                    keeps_more: false,
                     enable,
                     mode,
                     domain_path,

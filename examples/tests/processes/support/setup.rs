@@ -67,6 +67,16 @@ impl Setup {
         Self::of(env!("CARGO_BIN_EXE_shop"))
     }
 
+    /// The example `sessions`.
+    pub(crate) fn sessions() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_sessions"))
+    }
+
+    /// The example `vault`.
+    pub(crate) fn vault() -> Self {
+        Self::of(env!("CARGO_BIN_EXE_vault"))
+    }
+
     fn of(program: &str) -> Self {
         Setup {
             program: program.into(),
