@@ -38,6 +38,7 @@ pub struct Builder<R> {
     options: Option<Options>,
     actors: Vec<(Vec<Role>, Bind)>,
     stores: Vec<(String, SessionStore)>,
+    documents: bool,
     ecv: EcvSettings,
     monitor: Vec<MonitorExtension>,
     should_retire: Option<ShouldRetire>,
@@ -51,6 +52,7 @@ impl<R: Runs> Builder<R> {
             options: None,
             actors: Vec::new(),
             stores: Vec::new(),
+            documents: false,
             ecv: EcvSettings::default(),
             monitor: Vec::new(),
             should_retire: None,
@@ -94,6 +96,13 @@ impl<R: Runs> Builder<R> {
     /// ```
     pub fn session_store(mut self, name: &str, store: SessionStore) -> Self {
         self.stores.push((name.to_owned(), store));
+        self
+    }
+
+    /// The application keeps documents (`cluster.document(name, options)`) also where the cache is disabled: their owner, the process of
+    /// the cache manager, runs for them.
+    pub fn documents(mut self) -> Self {
+        self.documents = true;
         self
     }
 
@@ -170,6 +179,7 @@ impl<R: Runs> Builder<R> {
             Some(options) => options,
             None => Options::load()?,
         };
+        options.cache.keeps_more |= self.documents;
         let mut owner = CacheApplication::default();
         for (name, store) in self.stores {
             options.cache.keeps_more = true;

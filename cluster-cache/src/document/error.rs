@@ -19,7 +19,9 @@ const SHOWN: usize = 64;
 #[non_exhaustive]
 pub enum DocumentError {
     /// The cluster runs without a cache manager.
-    #[error("this cluster has no cache manager, which keeps documents (--cache.enable is false)")]
+    #[error(
+        "this cluster has no cache manager, which keeps documents (--cache.enable is false, and the application does not say that it keeps documents)"
+    )]
     Disabled,
     /// The name cannot be a file's.
     #[error(

@@ -324,7 +324,7 @@ pub trait DocumentExt {
 impl DocumentExt for Cluster {
     fn document(&self, name: &str, options: DocumentOptions) -> Result<Document, DocumentError> {
         let service = &self.options().cache;
-        if !service.enable {
+        if !service.runs() {
             return Err(DocumentError::Disabled);
         }
         Document::open(&self.cache_socket(), name, &options, service.timeout)

@@ -103,6 +103,7 @@ async fn main() -> Result<()> {
             .service(ready)
     })
     .options(options)
+    .documents()
     .warm_up(|worker| async move { worker.get("/ready").await })
     .listen()
     .await?

@@ -119,6 +119,22 @@ fn flags_edited_in_one_worker_are_seen_in_all() {
 }
 
 #[test]
+fn flags_are_there_where_the_cache_is_not() {
+    for mode in ["standalone", "master"] {
+        let cluster = Setup::documents()
+            .flag("--cache.mode", mode)
+            .switch("--cache.enable=false")
+            .start();
+        let mut workers = workers(&cluster);
+        let one = workers.values_mut().next().unwrap();
+        set(one, "sale", &json!("now"));
+        seen_in_all(&mut workers, "sale", Some(&json!("now")));
+        drop(workers);
+        cluster.stop();
+    }
+}
+
+#[test]
 fn flags_outlive_killed_managers_and_restarted_workers() {
     let cluster = Setup::documents().start();
     let mut edits = 0;
