@@ -3,13 +3,16 @@
 mod cache;
 mod completions;
 mod emit;
+mod log_level;
 mod logs;
 mod mark;
 mod pause;
+mod profile;
 mod restart;
 mod resume;
 pub(crate) mod run;
 mod scale;
+mod stacks;
 mod status;
 mod stop;
 pub(crate) mod systemd;
@@ -49,6 +52,9 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
             Verb::Logs(logs) => done(logs::logs(common, logs).await),
+            Verb::LogLevel(level) => done(log_level::log_level(common, level).await),
+            Verb::Stacks(stacks) => done(stacks::stacks(common, stacks).await),
+            Verb::Profile(profile) => done(profile::profile(common, profile).await),
             Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }

@@ -15,8 +15,10 @@ mod adopt;
 mod cache_manager;
 mod commands;
 mod death_queue;
+mod debugging;
 mod estate;
 mod links;
+mod looking;
 mod nanny;
 mod next_cache;
 mod notify;
@@ -61,7 +63,7 @@ pub use start::MasterError;
 
 use crate::health::policy::Tally;
 use crate::health::vitals::History;
-use crate::id::WorkerId;
+use crate::id::{ProcessId, WorkerId};
 use crate::node::{Cluster, Mark, ProgressNote, UpgradeState};
 use crate::protocol::{Beat, OperationError};
 use crate::status::aggregator::StatusAggregator;
@@ -154,6 +156,9 @@ pub(crate) struct Master {
     last_upgrade: Option<UpgradeState>,
     made_directory: bool,
     record: RecordFile,
+    /// The filters of the log that operators have set: the process's pid, and the filter.
+    filters: BTreeMap<ProcessId, (u32, String)>,
+    lookers: looking::Lookers,
 }
 
 impl Master {
@@ -199,6 +204,8 @@ impl Master {
             last_upgrade: None,
             made_directory,
             record,
+            filters: BTreeMap::new(),
+            lookers: looking::Lookers::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod beat;
+mod debugging;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use crate::wire::message::wire_message;
 
 pub(crate) use adoption::{Adopt, Heritage, Standing};
 pub use beat::Beat;
+pub use debugging::{DebugError, Debugging, Subject};
 
 /// The version of the protocol that this build speaks.
 pub(crate) const PROTOCOL: u16 = 1;
@@ -235,6 +237,8 @@ pub enum Operation {
         /// then told by the status.
         wait: bool,
     },
+    /// See into one process.
+    Debug(Debugging),
 }
 
 /// Whom an operator's event is told. Append-only.
@@ -326,6 +330,9 @@ pub enum OperationError {
     /// The program on disk has failed; the old build serves on.
     #[error("the upgrade failed, and the old build serves on: {0}")]
     UpgradeFailed(String),
+    /// A process could not be seen into.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
 }
 
 #[cfg(test)]

@@ -223,6 +223,7 @@ impl Master {
         self.last_upgrade = record.upgrade;
         self.made_directory |= record.made_directory;
         self.next_worker = self.next_worker.max(record.next_worker);
+        self.take_filters(record.filters);
         self.wanted = super::Wanted {
             count,
             stopping: None,

@@ -166,6 +166,7 @@ impl CacheManager {
             state: self.state.to_string(),
             started: self.started,
             build: self.build.clone(),
+            log_filter: None,
         }
     }
 }

@@ -176,6 +176,23 @@ impl Spawner {
         })
     }
 
+    /// This program once more, to do something with other processes; nothing but this variable tells it what.
+    pub(crate) fn aside<'a>(
+        &self,
+        variable: (OsString, OsString),
+        fds: Vec<std::os::fd::BorrowedFd<'a>>,
+    ) -> Spawn<'a> {
+        Spawn {
+            program: self.file(),
+            args: self.args.clone(),
+            env: vec![variable],
+            fds,
+            arg0: Some(self.program.clone().into()),
+            new_group: true,
+            ..Spawn::default()
+        }
+    }
+
     /// A slot for each thread; fewer where the page is full, and then the worker accepts without regard for others.
     fn take_slots(&mut self) -> Vec<usize> {
         let free = self

@@ -57,6 +57,8 @@ pub struct WorkerState {
     pub linked: bool,
     /// Its last heartbeat.
     pub beat: Option<Beat>,
+    /// What an operator has it log: levels per target.
+    pub log_filter: Option<String>,
 }
 
 /// The master or the cache manager.
@@ -72,6 +74,8 @@ pub struct ProcessState {
     pub started: Instant,
     /// The build that it runs; empty until it has connected.
     pub build: String,
+    /// What an operator has it log: levels per target.
+    pub log_filter: Option<String>,
 }
 
 /// A worker that is to be replaced.
@@ -172,6 +176,7 @@ impl ClusterState {
                 state: "active".to_owned(),
                 started: Instant::now(),
                 build: crate::build::id().to_owned(),
+                log_filter: None,
             },
             cache_manager: None,
             cache_socket: None,

@@ -1,0 +1,99 @@
+//! The verbs that look into one process while the others serve on.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cluster_core::Subject;
+
+use super::Answer;
+
+/// Change what one process logs, while it runs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FILTER is levels per target, as in RUST_LOG: one for all, and others for parts of the program. It holds until the process ends; \
+a successor begins as the cluster was started.
+
+Examples:
+  cluster log-level 3 debug
+  cluster log-level 3 info,shop::orders=trace --follow
+  cluster log-level 3 --reset
+  cluster log-level master cluster_core::master=debug")]
+pub(crate) struct LogLevel {
+    /// The worker's id or pid; or master, or cache-manager
+    #[arg(value_name = "WORKER", value_parser = subject)]
+    pub(crate) of: Subject,
+    /// What it is to log
+    #[arg(value_name = "FILTER", required_unless_present = "reset")]
+    pub(crate) filter: Option<String>,
+    /// Back to what it was started with
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) reset: bool,
+    /// Print what it logs from now on, until ctrl-C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) answer: Answer,
+}
+
+/// Show what each thread of one process is doing
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The stacks are read from outside, by ptrace: a process that is blocked or stopped is shown too, and each thread of one that runs is \
+stopped for some ten microseconds. The names are those of the program's symbols and debug information.
+
+Examples:
+  cluster stacks 3
+  cluster --json stacks 3 | jq '.threads[].name'")]
+pub(crate) struct Stacks {
+    /// The worker's id or pid; or master, or cache-manager
+    #[arg(value_name = "WORKER", value_parser = subject)]
+    pub(crate) of: Subject,
+}
+
+/// Draw where the time of one process goes, as a flame graph
+#[derive(Debug, Args)]
+#[command(after_help = "\
+99 times a second each thread that has a processor is looked at, from outside, by ptrace; the process serves on, and nothing is \
+installed in it. The SVG has no script: a browser says by itself what lies under the pointer.
+
+Examples:
+  cluster profile 3 -o flame.svg
+  cluster profile 3 --seconds 30 -o flame.svg")]
+pub(crate) struct Profile {
+    /// The worker's id or pid; or master, or cache-manager
+    #[arg(value_name = "WORKER", value_parser = subject)]
+    pub(crate) of: Subject,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// For how long (1 to 300)
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) seconds: u32,
+}
+
+/// One process, as it is named at the command line.
+fn subject(text: &str) -> Result<Subject, String> {
+    match text {
+        "master" => Ok(Subject::Master),
+        "cache-manager" => Ok(Subject::CacheManager),
+        number => number.parse().map(Subject::Worker).map_err(|_| {
+            "no process is called so (allowed: a worker's id or pid, master, cache-manager)"
+                .to_owned()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_have_names() {
+        assert_eq!(subject("3"), Ok(Subject::Worker(3)));
+        assert_eq!(subject("master"), Ok(Subject::Master));
+        assert_eq!(subject("cache-manager"), Ok(Subject::CacheManager));
+        for wrong in ["", "-1", "worker", "4294967296"] {
+            assert!(subject(wrong).unwrap_err().contains("a worker's id or pid"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What operators ask of one process to see into it, and what they are told.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ProcessId, WorkerId};
+
+/// One process, as an operator names it. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The master.
+    Master,
+    /// The worker of this id or, where no such id is known, of this pid.
+    Worker(u32),
+    /// The cache manager.
+    CacheManager,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Master => f.write_str("the master"),
+            Subject::Worker(number) => write!(f, "worker {number}"),
+            Subject::CacheManager => f.write_str("the cache manager"),
+        }
+    }
+}
+
+/// What is to be done with one process, or seen of it, while the others serve on. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Debugging {
+    /// Change what it logs.
+    LogLevel {
+        /// Which process.
+        of: Subject,
+        /// Levels per target, as in `RUST_LOG`; those that it was started with where there are none.
+        filter: Option<String>,
+    },
+    /// The lines that it has logged lately.
+    RecentLog {
+        /// Which process.
+        of: Subject,
+        /// The number of the first one wanted: 0, or what an earlier answer calls `next`.
+        from: u64,
+    },
+    /// What each of its threads is doing, seen from outside: one that is blocked or stopped answers too.
+    Stacks {
+        /// Which process.
+        of: Subject,
+    },
+    /// Where its time goes, as a flame graph.
+    Profile {
+        /// Which process.
+        of: Subject,
+        /// For how long it is looked at (1 to 300).
+        seconds: u32,
+    },
+}
+
+impl Debugging {
+    /// Whether the answer comes only after something has been done that has no time of its own.
+    pub(crate) fn takes_its_time(&self) -> bool {
+        !matches!(
+            self,
+            Debugging::LogLevel { .. } | Debugging::RecentLog { .. }
+        )
+    }
+}
+
+/// Why a process could not be seen into. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum DebugError {
+    /// There is no such process.
+    #[error("there is no {0}")]
+    NoSuchProcess(String),
+    /// It does not answer.
+    #[error("{process} does not answer: {cause}")]
+    NoAnswer {
+        /// Which process.
+        process: ProcessId,
+        /// Why not.
+        cause: String,
+    },
+    /// The filter is none.
+    #[error(
+        "{filter:?} is no filter of the log: {cause} (allowed: levels per target, such as info,my_app::orders=debug)"
+    )]
+    BadFilter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The process writes its log by a subscriber of the application's own.
+    #[error("the log of {process} has no filter that can be changed: {cause}")]
+    NoFilter {
+        /// Which process.
+        process: ProcessId,
+        /// Why.
+        cause: String,
+    },
+    /// It could not be looked into from outside.
+    #[error("{process}: {cause}")]
+    NotSeen {
+        /// Which process.
+        process: ProcessId,
+        /// Why not, and the way out where there is one.
+        cause: String,
+    },
+    /// The worker is in a state in which this cannot be done.
+    #[error("worker {worker} is {state}")]
+    WrongState {
+        /// Which worker.
+        worker: WorkerId,
+        /// Its state.
+        state: String,
+    },
+}
