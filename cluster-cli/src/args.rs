@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
-pub(crate) use debugging::{LogLevel, Profile, Stacks};
+pub(crate) use debugging::{Isolate, LogLevel, Profile, Release, Stacks};
 pub(crate) use logs::{Logs, Named};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     LogLevel(LogLevel),
     Stacks(Stacks),
     Profile(Profile),
+    Isolate(Isolate),
+    Release(Release),
     Systemd(Systemd),
     Completions(Completions),
 }

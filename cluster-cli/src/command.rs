@@ -3,11 +3,13 @@
 mod cache;
 mod completions;
 mod emit;
+mod isolate;
 mod log_level;
 mod logs;
 mod mark;
 mod pause;
 mod profile;
+mod release;
 mod restart;
 mod resume;
 pub(crate) mod run;
@@ -55,6 +57,8 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::LogLevel(level) => done(log_level::log_level(common, level).await),
             Verb::Stacks(stacks) => done(stacks::stacks(common, stacks).await),
             Verb::Profile(profile) => done(profile::profile(common, profile).await),
+            Verb::Isolate(isolate) => done(isolate::isolate(common, isolate).await),
+            Verb::Release(release) => done(release::release(common, release).await),
             Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }

@@ -17,6 +17,7 @@ mod commands;
 mod death_queue;
 mod debugging;
 mod estate;
+mod isolation;
 mod links;
 mod looking;
 mod nanny;
@@ -85,6 +86,8 @@ struct Worker {
     held: bool,
     /// It has been taken over, and has not handed over yet what it has.
     to_adopt: bool,
+    /// Where it alone serves, where it is isolated.
+    isolated: Option<String>,
     beat: Option<Beat>,
     history: History,
     tally: Tally,
@@ -159,6 +162,8 @@ pub(crate) struct Master {
     /// The filters of the log that operators have set: the process's pid, and the filter.
     filters: BTreeMap<ProcessId, (u32, String)>,
     lookers: looking::Lookers,
+    /// Who waits for a worker to be isolated.
+    isolations: Vec<(WorkerId, Waiter)>,
 }
 
 impl Master {
@@ -206,11 +211,17 @@ impl Master {
             record,
             filters: BTreeMap::new(),
             lookers: looking::Lookers::default(),
+            isolations: Vec::new(),
         }
     }
 
     fn views(&self) -> Vec<WorkerView> {
-        self.workers.values().map(|worker| worker.view).collect()
+        let workers = self.workers.values();
+        let view = |worker: &Worker| WorkerView {
+            apart: self.wanted.isolated.contains(&worker.view.id),
+            ..worker.view
+        };
+        workers.map(view).collect()
     }
 }
 

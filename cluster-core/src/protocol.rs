@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Resume,
     /// End at once.
     Abort,
+    /// Stop accepting where the others do, and serve at an address of your own.
+    Isolate,
 }
 wire_message!(Command, kind 4, version 1, Control);
 
@@ -114,6 +116,8 @@ pub(crate) enum Report {
     StatusOffered { name: String },
     /// It no longer does.
     StatusWithdrawn { name: String },
+    /// It serves nobody but whoever comes to this address; or why it cannot.
+    Isolated { address: Result<String, String> },
 }
 wire_message!(Report, kind 5, version 1, Control);
 
@@ -380,6 +384,14 @@ mod tests {
         golden(3, Refused::Crowded { most: 9 }, &[4, 9]);
         golden(4, Command::Retire { within_ms: 5 }, &[0, 5]);
         golden(4, Command::Abort, &[3]);
+        golden(4, Command::Isolate, &[4]);
+        golden(
+            5,
+            Report::Isolated {
+                address: Ok("a".into()),
+            },
+            &[9, 0, 1, b'a'],
+        );
         golden(
             5,
             Report::Listening {

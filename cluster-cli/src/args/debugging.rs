@@ -71,6 +71,38 @@ pub(crate) struct Profile {
     pub(crate) seconds: u32,
 }
 
+/// Take one worker out of service, to serve at an address of its own
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Another worker is started first and takes its place. What the worker has under way it finishes, and then serves nobody but \
+whoever comes to the address that is printed, which is on this machine alone. It is not replaced, rolled, watched or judged any \
+more, until it is given back by `cluster release`.
+
+Example:
+  curl $(cluster --json isolate 3 | jq -r .address)/")]
+pub(crate) struct Isolate {
+    /// The worker's id or pid
+    pub(crate) worker: u32,
+}
+
+/// Give back a worker that was isolated: it serves with the others again
+#[derive(Debug, Args)]
+#[command(after_help = "\
+One worker is too many then, and the youngest leaves. A worker that is older than the last restart or upgrade ends in any case.
+
+Examples:
+  cluster release 3
+  cluster release 3 --retire")]
+pub(crate) struct Release {
+    /// The worker's id or pid
+    pub(crate) worker: u32,
+    /// It ends instead
+    #[arg(long)]
+    pub(crate) retire: bool,
+    #[command(flatten)]
+    pub(crate) answer: Answer,
+}
+
 /// One process, as it is named at the command line.
 fn subject(text: &str) -> Result<Subject, String> {
     match text {

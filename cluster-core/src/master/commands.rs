@@ -284,6 +284,7 @@ impl Master {
             let _ = waiter.reply.send(Err(OperationError::Stopping));
         }
         self.upgrade_over(Err(OperationError::Stopping));
+        self.isolations_over();
     }
 
     pub(super) fn note_stops(&self, note: &str) {

@@ -19,6 +19,8 @@ impl Master {
             Debugging::RecentLog { of, from } => self.show_log(of, from, waiter),
             Debugging::Stacks { of } => self.look_at_stacks(of, waiter),
             Debugging::Profile { of, seconds } => self.profile(of, seconds, waiter),
+            Debugging::Isolate { worker } => self.isolate(worker, waiter),
+            Debugging::Release { worker, retire } => self.release(worker, retire, waiter),
         };
         if let Err((waiter, e)) = begun {
             let _ = waiter.reply.send(Err(e));

@@ -120,6 +120,7 @@ impl Master {
             suspect: worker.suspect,
             linked: worker.linked,
             beat: worker.beat.clone(),
+            isolated: worker.isolated.clone(),
             log_filter: self.filter_of(ProcessId::Worker(worker.view.id), worker.pid),
         });
         let death_queue = self.queue.iter().map(|entry| QueueEntry {

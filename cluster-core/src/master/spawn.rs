@@ -41,6 +41,17 @@ fn tuning(who: ProcessId) -> Option<(OsString, OsString)> {
     untold.then(|| (TUNABLES.into(), "glibc.malloc.hugetlb=1".into()))
 }
 
+/// What a process does before it serves with the others.
+#[derive(Clone, Copy, Default)]
+struct Birth {
+    /// It serves nobody until it is told to.
+    paused: bool,
+    /// It takes over from another.
+    takes_over: bool,
+    /// It waits for a debugger.
+    awaits_debugger: bool,
+}
+
 /// A process just started, and its slots of the page.
 pub(crate) struct Spawned {
     pub(crate) process: Process,
@@ -107,7 +118,11 @@ impl Spawner {
 
     /// Starts a cache manager that is to take over from the one that serves.
     pub(crate) fn spawn_next_cache(&mut self) -> io::Result<Process> {
-        self.spawn_with(ProcessId::CacheManager, Generation(1), false, true, &[])
+        let birth = Birth {
+            takes_over: true,
+            ..Birth::default()
+        };
+        self.spawn_with(ProcessId::CacheManager, Generation(1), birth, &[])
     }
 
     /// Starts a process.
@@ -117,13 +132,39 @@ impl Spawner {
         generation: Generation,
         paused: bool,
     ) -> io::Result<Spawned> {
+        let birth = Birth {
+            paused,
+            ..Birth::default()
+        };
+        self.spawn_as(who, generation, birth)
+    }
+
+    /// Starts a worker that is to be debugged from its first step on.
+    pub(crate) fn spawn_for_debugger(
+        &mut self,
+        who: ProcessId,
+        generation: Generation,
+    ) -> io::Result<Spawned> {
+        let birth = Birth {
+            awaits_debugger: true,
+            ..Birth::default()
+        };
+        self.spawn_as(who, generation, birth)
+    }
+
+    fn spawn_as(
+        &mut self,
+        who: ProcessId,
+        generation: Generation,
+        birth: Birth,
+    ) -> io::Result<Spawned> {
         let serves = matches!(who, ProcessId::Worker(_));
         let slots = if serves {
             self.take_slots()
         } else {
             Vec::new()
         };
-        let spawned = self.spawn_with(who, generation, paused, false, &slots);
+        let spawned = self.spawn_with(who, generation, birth, &slots);
         if spawned.is_err() {
             self.free(&slots);
         }
@@ -137,8 +178,7 @@ impl Spawner {
         &self,
         who: ProcessId,
         generation: Generation,
-        paused: bool,
-        takes_over: bool,
+        birth: Birth,
         slots: &[usize],
     ) -> io::Result<Process> {
         let serves = matches!(who, ProcessId::Worker(_));
@@ -146,14 +186,15 @@ impl Spawner {
         let record = BootRecord {
             process: who,
             generation,
-            paused,
+            paused: birth.paused,
             master: std::process::id(),
             runtime_dir: self.runtime_dir.clone(),
             options: self.options.clone(),
             sockets: sockets.iter().map(InheritedSocket::of).collect(),
             page: serves.then(|| self.page.fd().as_raw_fd()),
             slots: slots.to_vec(),
-            takes_over,
+            takes_over: birth.takes_over,
+            awaits_debugger: birth.awaits_debugger,
             lock: None,
             monitor: None,
         };

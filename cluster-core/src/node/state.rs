@@ -42,7 +42,7 @@ pub struct WorkerState {
     pub id: WorkerId,
     /// Its pid.
     pub pid: u32,
-    /// What it is doing: forked, warming, active, paused, retiring.
+    /// What it is doing: forked, warming, active, paused, isolated, retiring.
     pub state: String,
     /// The generation in which it was started.
     pub generation: Generation,
@@ -57,6 +57,8 @@ pub struct WorkerState {
     pub linked: bool,
     /// Its last heartbeat.
     pub beat: Option<Beat>,
+    /// Where it alone serves, for whoever debugs it, where it is isolated.
+    pub isolated: Option<String>,
     /// What an operator has it log: levels per target.
     pub log_filter: Option<String>,
 }

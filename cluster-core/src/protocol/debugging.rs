@@ -58,6 +58,18 @@ pub enum Debugging {
         /// For how long it is looked at (1 to 300).
         seconds: u32,
     },
+    /// Have a worker serve nobody but whoever comes to an address of its own. Another one takes its place first.
+    Isolate {
+        /// Its id or pid.
+        worker: u32,
+    },
+    /// Have a worker that is isolated serve with the others again, or end.
+    Release {
+        /// Its id or pid.
+        worker: u32,
+        /// It is to end.
+        retire: bool,
+    },
 }
 
 impl Debugging {
@@ -65,7 +77,7 @@ impl Debugging {
     pub(crate) fn takes_its_time(&self) -> bool {
         !matches!(
             self,
-            Debugging::LogLevel { .. } | Debugging::RecentLog { .. }
+            Debugging::LogLevel { .. } | Debugging::RecentLog { .. } | Debugging::Release { .. }
         )
     }
 }
@@ -109,6 +121,14 @@ pub enum DebugError {
         /// Which process.
         process: ProcessId,
         /// Why not, and the way out where there is one.
+        cause: String,
+    },
+    /// A worker was not isolated, and serves on where it can.
+    #[error("worker {worker} was not isolated: {cause}")]
+    NotIsolated {
+        /// Which worker.
+        worker: WorkerId,
+        /// Why.
         cause: String,
     },
     /// The worker is in a state in which this cannot be done.

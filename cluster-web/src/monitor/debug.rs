@@ -22,7 +22,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .route("/debug/log-level/{process}", web::put().to(set_log_level))
         .route("/debug/log/{process}", web::get().to(follow_log))
         .route("/debug/stacks/{process}", web::get().to(stacks))
-        .route("/debug/profile/{process}", web::get().to(profile));
+        .route("/debug/profile/{process}", web::get().to(profile))
+        .route("/debug/isolate/{worker}", web::post().to(isolate))
+        .route("/debug/release/{worker}", web::post().to(release));
 }
 
 /// Why something was not done.
@@ -192,4 +194,31 @@ async fn profile(
         .insert_header(("cache-control", "no-store"))
         .insert_header(("x-content-type-options", "nosniff"))
         .body(svg))
+}
+
+async fn isolate(
+    cluster: Data<Cluster>,
+    worker: Path<u32>,
+    _: SameSite,
+) -> Result<HttpResponse, Refusal> {
+    let worker = worker.into_inner();
+    let isolated = carry_out(&cluster, Debugging::Isolate { worker }).await?;
+    Ok(HttpResponse::Ok().json(isolated))
+}
+
+#[derive(Deserialize)]
+struct AndThen {
+    #[serde(default)]
+    retire: bool,
+}
+
+async fn release(
+    cluster: Data<Cluster>,
+    worker: Path<u32>,
+    Query(AndThen { retire }): Query<AndThen>,
+    _: SameSite,
+) -> Result<HttpResponse, Refusal> {
+    let worker = worker.into_inner();
+    let released = carry_out(&cluster, Debugging::Release { worker, retire }).await?;
+    Ok(HttpResponse::Ok().json(released))
 }

@@ -1,4 +1,5 @@
 //! Seeing into one process while the others serve on.
 
+mod isolation;
 mod log_level;
 mod stacks;
