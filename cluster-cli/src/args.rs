@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
-pub(crate) use debugging::{Isolate, LogLevel, Profile, Release, Stacks};
+pub(crate) use debugging::{Debug, Isolate, LogLevel, Profile, Release, Stacks};
 pub(crate) use logs::{Logs, Named};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
@@ -95,6 +95,7 @@ pub(crate) enum Verb {
     Profile(Profile),
     Isolate(Isolate),
     Release(Release),
+    Debug(Debug),
     Systemd(Systemd),
     Completions(Completions),
 }

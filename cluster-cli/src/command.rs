@@ -2,6 +2,7 @@
 
 mod cache;
 mod completions;
+mod debug;
 mod emit;
 mod isolate;
 mod log_level;
@@ -59,6 +60,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::Profile(profile) => done(profile::profile(common, profile).await),
             Verb::Isolate(isolate) => done(isolate::isolate(common, isolate).await),
             Verb::Release(release) => done(release::release(common, release).await),
+            Verb::Debug(debugged) => done(debug::debug(common, debugged).await),
             Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }

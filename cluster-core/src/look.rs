@@ -18,6 +18,7 @@ mod symbols;
 mod task;
 mod threads;
 
+pub(crate) use obstacle::of as obstacle;
 pub use stacks::{Frame, Stacks, ThreadStack};
 
 pub(crate) use profile::{HERTZ, MOST_SECONDS};

@@ -15,6 +15,7 @@ mod adopt;
 mod cache_manager;
 mod commands;
 mod death_queue;
+mod debugger;
 mod debugging;
 mod estate;
 mod isolation;
@@ -164,6 +165,8 @@ pub(crate) struct Master {
     lookers: looking::Lookers,
     /// Who waits for a worker to be isolated.
     isolations: Vec<(WorkerId, Waiter)>,
+    /// Workers with a debug server.
+    sessions: BTreeMap<WorkerId, debugger::Session>,
 }
 
 impl Master {
@@ -212,6 +215,7 @@ impl Master {
             filters: BTreeMap::new(),
             lookers: looking::Lookers::default(),
             isolations: Vec::new(),
+            sessions: BTreeMap::new(),
         }
     }
 

@@ -103,6 +103,29 @@ pub(crate) struct Release {
     pub(crate) answer: Answer,
 }
 
+/// Attach a debug server to one worker, while the others serve
+#[derive(Debug, Args)]
+#[command(after_help = "\
+gdbserver attaches to the worker, which stands still from then on, and listens on this machine alone, at --debug.port of the \
+cluster or at any free port. The command that connects gdb to it is printed. This verb stays until the debugger has left, or until \
+ctrl-C, upon which gdbserver lets go.
+
+A worker that is not isolated yet is isolated first: another one takes its place. It ends afterwards, as what was done to it is not \
+known; one that had been isolated before stays so, for a further session, until `cluster release`. With --fresh a further worker is \
+started, which waits for the debugger before its first step.
+
+Examples:
+  cluster debug 3
+  cluster debug --fresh")]
+pub(crate) struct Debug {
+    /// The worker's id or pid
+    #[arg(required_unless_present = "fresh", conflicts_with = "fresh")]
+    pub(crate) worker: Option<u32>,
+    /// A worker that is started for this
+    #[arg(long)]
+    pub(crate) fresh: bool,
+}
+
 /// One process, as it is named at the command line.
 fn subject(text: &str) -> Result<Subject, String> {
     match text {

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// What stands in the way, as far as can be seen.
-pub(super) fn of(pid: u32) -> String {
+pub(crate) fn of(pid: u32) -> String {
     let status = |of: &str| fs::read_to_string(format!("/proc/{of}/status")).unwrap_or_default();
     let theirs = status(&pid.to_string());
     let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();

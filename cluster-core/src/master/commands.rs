@@ -285,6 +285,8 @@ impl Master {
         }
         self.upgrade_over(Err(OperationError::Stopping));
         self.isolations_over();
+        // A worker that a debugger has stopped hears of nothing.
+        self.sessions.clear();
     }
 
     pub(super) fn note_stops(&self, note: &str) {

@@ -20,6 +20,7 @@ impl Master {
             Debugging::Stacks { of } => self.look_at_stacks(of, waiter),
             Debugging::Profile { of, seconds } => self.profile(of, seconds, waiter),
             Debugging::Isolate { worker } => self.isolate(worker, waiter),
+            Debugging::Attach { worker } => self.attach(worker, waiter, ctx),
             Debugging::Release { worker, retire } => self.release(worker, retire, waiter),
         };
         if let Err((waiter, e)) = begun {

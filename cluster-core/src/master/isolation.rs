@@ -22,7 +22,7 @@ use crate::options::Options;
 use crate::protocol::{DebugError, OperationError};
 
 /// A worker that waits for a debugger has until then to start.
-const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long things may take for a worker that is being debugged.
 pub(super) fn patience(options: &Options) -> Patience {
@@ -61,7 +61,7 @@ impl Master {
         self.workers.get(&id)?.isolated.as_deref()
     }
 
-    fn may_isolate(&self, number: u32) -> Result<WorkerId, OperationError> {
+    pub(super) fn may_isolate(&self, number: u32) -> Result<WorkerId, OperationError> {
         let id = self.find(number)?;
         if self.is_stopping() {
             return Err(OperationError::Stopping);
@@ -149,6 +149,9 @@ impl Master {
         let id = self.find(number)?;
         let state = self.workers.get(&id).map_or(State::Died, |w| w.view.state);
         match self.wanted.isolated.contains(&id) {
+            true if self.sessions.contains_key(&id) => Err(OperationError::Busy(format!(
+                "the debugging of worker {id}"
+            ))),
             true => Ok(id),
             false => Err(wrong_state(id, state)),
         }

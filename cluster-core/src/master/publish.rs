@@ -121,6 +121,7 @@ impl Master {
             linked: worker.linked,
             beat: worker.beat.clone(),
             isolated: worker.isolated.clone(),
+            debugger: self.debug_command(worker.view.id),
             log_filter: self.filter_of(ProcessId::Worker(worker.view.id), worker.pid),
         });
         let death_queue = self.queue.iter().map(|entry| QueueEntry {

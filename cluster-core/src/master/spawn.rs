@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use super::isolation::LONG;
 use crate::id::{Generation, ProcessId};
 use crate::options::Options;
 use crate::sys::inherit::Handover;
@@ -183,13 +184,18 @@ impl Spawner {
     ) -> io::Result<Process> {
         let serves = matches!(who, ProcessId::Worker(_));
         let sockets: &[Socket] = if serves { &self.sockets } else { &[] };
+        let mut options = self.options.clone();
+        if birth.awaits_debugger {
+            // Whoever looks at each step of a start needs more time for it than a machine does.
+            options.warm_up_timeout = LONG;
+        }
         let record = BootRecord {
             process: who,
             generation,
             paused: birth.paused,
             master: std::process::id(),
             runtime_dir: self.runtime_dir.clone(),
-            options: self.options.clone(),
+            options,
             sockets: sockets.iter().map(InheritedSocket::of).collect(),
             page: serves.then(|| self.page.fd().as_raw_fd()),
             slots: slots.to_vec(),

@@ -157,6 +157,7 @@ impl Master {
         self.pids.remove(ProcessId::Worker(id));
         self.wanted.forget(id);
         self.not_isolated(id, "it has ended");
+        self.sessions.remove(&id);
         let left = self.queue.gone(id);
         self.left_queue(left);
         self.look_who_is_missing();

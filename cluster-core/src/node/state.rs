@@ -59,6 +59,8 @@ pub struct WorkerState {
     pub beat: Option<Beat>,
     /// Where it alone serves, for whoever debugs it, where it is isolated.
     pub isolated: Option<String>,
+    /// The command that connects a debugger to it, where a debug server is attached.
+    pub debugger: Option<String>,
     /// What an operator has it log: levels per target.
     pub log_filter: Option<String>,
 }

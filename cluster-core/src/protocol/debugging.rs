@@ -70,6 +70,12 @@ pub enum Debugging {
         /// It is to end.
         retire: bool,
     },
+    /// Attach a debug server to a worker that is isolated, or else is isolated for this. A note on the progress whose `done` is 1 is the
+    /// command that connects a debugger to it; the answer comes when that has left. Without the operator it ends.
+    Attach {
+        /// Its id or pid; a worker that is started for this, and waits for the debugger before its first step, where there is none.
+        worker: Option<u32>,
+    },
 }
 
 impl Debugging {
@@ -131,6 +137,11 @@ pub enum DebugError {
         /// Why.
         cause: String,
     },
+    /// There is no debug server on this machine.
+    #[error(
+        "there is no gdbserver in the master's PATH (on Debian: apt-get install gdbserver, and gdb where you debug from)"
+    )]
+    NoDebugServer,
     /// The worker is in a state in which this cannot be done.
     #[error("worker {worker} is {state}")]
     WrongState {
@@ -139,4 +150,29 @@ pub enum DebugError {
         /// Its state.
         state: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::golden;
+    use super::super::{Operate, Operation, OperationError, Outcome};
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        let operate = |debugging| Operate {
+            number: 1,
+            operation: Operation::Debug(debugging),
+        };
+        let of = Subject::Worker(3);
+        golden(10, operate(Debugging::Stacks { of }), &[1, 10, 2, 1, 3]);
+        let attach = Debugging::Attach { worker: None };
+        golden(10, operate(attach), &[1, 10, 6, 0]);
+        let refused = DebugError::NoSuchProcess("c".into());
+        let outcome = Outcome {
+            number: 1,
+            result: Err(OperationError::Debug(refused)),
+        };
+        golden(11, outcome, &[1, 1, 11, 0, 1, b'c']);
+    }
 }

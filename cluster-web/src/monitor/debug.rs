@@ -6,9 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 use cluster_core::{Cluster, DebugError, Debugging, Operation, OperationError, Subject};
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::ecv::SameSite;
 
@@ -24,7 +25,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .route("/debug/stacks/{process}", web::get().to(stacks))
         .route("/debug/profile/{process}", web::get().to(profile))
         .route("/debug/isolate/{worker}", web::post().to(isolate))
-        .route("/debug/release/{worker}", web::post().to(release));
+        .route("/debug/release/{worker}", web::post().to(release))
+        .route("/debug/attach/{worker}", web::post().to(attach));
 }
 
 /// Why something was not done.
@@ -221,4 +223,56 @@ async fn release(
     let worker = worker.into_inner();
     let released = carry_out(&cluster, Debugging::Release { worker, retire }).await?;
     Ok(HttpResponse::Ok().json(released))
+}
+
+/// What may wait to be told of a debugging session: a few words in its life.
+const NOTES: usize = 16;
+
+/// A debugging session of a worker (or of one that is started for it, called `fresh`) as server-sent events: `note`, `attached` with the
+/// command that connects a debugger, and at its end `end` or `refused`. It ends where the connection is closed.
+async fn attach(
+    cluster: Data<Cluster>,
+    worker: Path<String>,
+    _: SameSite,
+) -> Result<HttpResponse, Refusal> {
+    let worker = match worker.as_str() {
+        "fresh" => None,
+        name => match subject(name)? {
+            Subject::Worker(number) => Some(number),
+            _ => return Err(Refusal::NoName(worker.into_inner())),
+        },
+    };
+    let cluster = cluster.into_inner();
+    let (notes, noted) = mpsc::channel(NOTES);
+    let session = async move {
+        let operation = Operation::Debug(Debugging::Attach { worker });
+        cluster.operate_with_progress(operation, Some(notes)).await
+    };
+    let state = Some((session.boxed_local(), noted));
+    let events = stream::unfold(state, |state| async {
+        let (mut session, mut noted) = state?;
+        let silence = tokio::time::sleep(SILENCE);
+        let (event, goes_on) = tokio::select! {
+            biased;
+            Some(note) = noted.recv() => {
+                let event = if note.done == 1 { "attached" } else { "note" };
+                (event_of(event, &json!({ "text": note.note })), true)
+            }
+            over = &mut session => match over {
+                Ok(outcome) => (event_of("end", &outcome), false),
+                Err(e) => (event_of("refused", &json!({ "error": e.to_string() })), false),
+            },
+            () = silence => (Bytes::from_static(b":\n\n"), true),
+        };
+        let next = goes_on.then_some((session, noted));
+        Some((Ok::<_, actix_web::Error>(event), next))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("cache-control", "no-store"))
+        .streaming(events))
+}
+
+fn event_of(name: &str, data: &Value) -> Bytes {
+    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
