@@ -2,6 +2,7 @@
 
 mod addressee;
 mod cache;
+mod debugging;
 mod logs;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
+pub(crate) use debugging::{Debug, Isolate, LogLevel, Profile, Release, Stacks};
 pub(crate) use logs::{Logs, Named};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
@@ -88,6 +90,12 @@ pub(crate) enum Verb {
     Emit(Emit),
     Cache(Cache),
     Logs(Logs),
+    LogLevel(LogLevel),
+    Stacks(Stacks),
+    Profile(Profile),
+    Isolate(Isolate),
+    Release(Release),
+    Debug(Debug),
     Systemd(Systemd),
     Completions(Completions),
 }

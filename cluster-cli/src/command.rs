@@ -2,14 +2,20 @@
 
 mod cache;
 mod completions;
+mod debug;
 mod emit;
+mod isolate;
+mod log_level;
 mod logs;
 mod mark;
 mod pause;
+mod profile;
+mod release;
 mod restart;
 mod resume;
 pub(crate) mod run;
 mod scale;
+mod stacks;
 mod status;
 mod stop;
 pub(crate) mod systemd;
@@ -49,6 +55,12 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
             Verb::Logs(logs) => done(logs::logs(common, logs).await),
+            Verb::LogLevel(level) => done(log_level::log_level(common, level).await),
+            Verb::Stacks(stacks) => done(stacks::stacks(common, stacks).await),
+            Verb::Profile(profile) => done(profile::profile(common, profile).await),
+            Verb::Isolate(isolate) => done(isolate::isolate(common, isolate).await),
+            Verb::Release(release) => done(release::release(common, release).await),
+            Verb::Debug(debugged) => done(debug::debug(common, debugged).await),
             Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),
         }

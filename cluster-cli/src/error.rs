@@ -86,6 +86,12 @@ pub(crate) enum CliError {
         #[source]
         source: io::Error,
     },
+    #[error("{} cannot be written", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
     #[error("this process cannot be set up")]

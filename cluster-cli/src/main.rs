@@ -76,6 +76,7 @@ fn code_of(error: &CliError) -> Code {
         | CliError::Parent(_)
         | CliError::Build(_)
         | CliError::Answer(_)
+        | CliError::File { .. }
         | CliError::Output(_)
         | CliError::Runtime(_) => Code::Failure,
     }

@@ -11,6 +11,7 @@ use crate::health::policy::Decay;
 use crate::health::vitals::Vitals;
 use crate::id::{ProcessId, Role};
 use crate::log::{self, GetLogger, LogError, ProcessLog};
+use crate::look;
 use crate::master::retirement::ShouldRetire;
 use crate::master::start::Kept;
 use crate::master::{self, MasterError};
@@ -159,6 +160,10 @@ impl Launch {
     ///
     /// Why it does not get ready. Nothing of the cluster is left behind then.
     pub async fn listen(mut self) -> Result<Running, ClusterError> {
+        // Where `main` is not ours, it is found out as late as here.
+        if look::run_if_asked().is_some() {
+            return Err(ClusterError::Worker(WorkerError::Dismissed));
+        }
         let boot = BootRecord::take().map_err(ClusterError::Boot)?;
         let me = boot.as_ref().map_or(ProcessId::Master, |boot| boot.process);
         if boot.is_none() {
@@ -295,6 +300,10 @@ where
     F: Future,
     F::Output: MainOutcome,
 {
+    // A process that looks at another runs nothing of the application.
+    if let Some(code) = look::run_if_asked() {
+        return code;
+    }
     actix_rt::System::new().block_on(main).exit_code()
 }
 

@@ -53,6 +53,7 @@ pub mod events;
 mod health;
 mod id;
 mod log;
+mod look;
 mod master;
 mod node;
 pub mod operator;
@@ -78,6 +79,7 @@ pub use health::policy::Decay;
 pub use health::vitals::{Load, Vitals};
 pub use id::{Generation, ProcessId, Role, WorkerId};
 pub use log::{LogError, LogName, LogWriter, ProcessLog};
+pub use look::{Frame, Stacks, ThreadStack};
 pub use master::MasterError;
 pub use master::start::{MakeSocket, Monitor};
 pub use node::{
@@ -90,7 +92,9 @@ pub use options::{
     TlsOptions,
 };
 pub use panics::{contain_panic, mark_arbiter};
-pub use protocol::{Addressee, Beat, Operation, OperationError, Refused, StartStep};
+pub use protocol::{
+    Addressee, Beat, DebugError, Debugging, Operation, OperationError, Refused, StartStep, Subject,
+};
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use sys::page::{MAX_SLOTS, Page, Slot};
 pub use sys::turns::Turns;

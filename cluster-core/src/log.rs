@@ -5,7 +5,9 @@
 //! module's.
 
 mod directory;
+mod filter;
 mod output;
+mod recent;
 mod rotation;
 mod target;
 
@@ -19,7 +21,6 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 use tracing::Dispatch;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
@@ -27,6 +28,8 @@ pub use directory::LogName;
 pub use output::LogWriter;
 
 pub(crate) use directory::prune;
+pub(crate) use filter::{FilterError, set_filter};
+pub(crate) use recent::{Part, recent};
 pub(crate) use target::settle;
 
 use crate::id::ProcessId;
@@ -145,14 +148,18 @@ pub(crate) fn init(
         let _ = tracing::dispatcher::set_global_default(get_logger(&log));
         return Ok(());
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (levels, text) = filter::first();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(levels)
         .with_target(false)
         .with_timer(stamp(process))
         .with_ansi(log.ansi())
         .with_writer(log.writer())
-        .try_init();
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    if subscriber.try_init().is_ok() {
+        filter::keep(handle, text);
+    }
     Ok(())
 }
 

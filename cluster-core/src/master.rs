@@ -15,8 +15,12 @@ mod adopt;
 mod cache_manager;
 mod commands;
 mod death_queue;
+mod debugger;
+mod debugging;
 mod estate;
+mod isolation;
 mod links;
+mod looking;
 mod nanny;
 mod next_cache;
 mod notify;
@@ -61,7 +65,7 @@ pub use start::MasterError;
 
 use crate::health::policy::Tally;
 use crate::health::vitals::History;
-use crate::id::WorkerId;
+use crate::id::{ProcessId, WorkerId};
 use crate::node::{Cluster, Mark, ProgressNote, UpgradeState};
 use crate::protocol::{Beat, OperationError};
 use crate::status::aggregator::StatusAggregator;
@@ -83,6 +87,8 @@ struct Worker {
     held: bool,
     /// It has been taken over, and has not handed over yet what it has.
     to_adopt: bool,
+    /// Where it alone serves, where it is isolated.
+    isolated: Option<String>,
     beat: Option<Beat>,
     history: History,
     tally: Tally,
@@ -154,6 +160,13 @@ pub(crate) struct Master {
     last_upgrade: Option<UpgradeState>,
     made_directory: bool,
     record: RecordFile,
+    /// The filters of the log that operators have set: the process's pid, and the filter.
+    filters: BTreeMap<ProcessId, (u32, String)>,
+    lookers: looking::Lookers,
+    /// Who waits for a worker to be isolated.
+    isolations: Vec<(WorkerId, Waiter)>,
+    /// Workers with a debug server.
+    sessions: BTreeMap<WorkerId, debugger::Session>,
 }
 
 impl Master {
@@ -199,11 +212,20 @@ impl Master {
             last_upgrade: None,
             made_directory,
             record,
+            filters: BTreeMap::new(),
+            lookers: looking::Lookers::default(),
+            isolations: Vec::new(),
+            sessions: BTreeMap::new(),
         }
     }
 
     fn views(&self) -> Vec<WorkerView> {
-        self.workers.values().map(|worker| worker.view).collect()
+        let workers = self.workers.values();
+        let view = |worker: &Worker| WorkerView {
+            apart: self.wanted.isolated.contains(&worker.view.id),
+            ..worker.view
+        };
+        workers.map(view).collect()
     }
 }
 

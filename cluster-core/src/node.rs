@@ -1,6 +1,7 @@
 //! This process's place in the cluster: [`Cluster`], the handle that application code holds.
 
 pub(crate) mod builtin;
+pub(crate) mod debugging;
 mod probes;
 pub(crate) mod state;
 
@@ -224,7 +225,13 @@ impl Cluster {
         self.operate_with_progress(operation, None).await
     }
 
-    pub(crate) async fn operate_with_progress(
+    /// The same for what takes its time: `progress` hears how far it has come. Once nobody listens there any more, what cannot do without
+    /// its operator (a debugging session) ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`operate`](Self::operate).
+    pub async fn operate_with_progress(
         &self,
         operation: Operation,
         progress: Option<mpsc::Sender<ProgressNote>>,

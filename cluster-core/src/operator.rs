@@ -160,10 +160,12 @@ impl Operator {
         mut progress: impl FnMut(ProgressNote),
     ) -> Result<Value, OperatorError> {
         let begun = Instant::now();
-        let long = matches!(
-            operation,
-            Operation::Stop { .. } | Operation::Restart { wait: true } | Operation::Upgrade { .. }
-        );
+        let long = match &operation {
+            Operation::Stop { .. } | Operation::Restart { wait: true } => true,
+            Operation::Upgrade { .. } => true,
+            Operation::Debug(debugging) => debugging.takes_its_time(),
+            _ => false,
+        };
         let number = self.ask(operation).await?;
         let mut probed = false;
         loop {

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod beat;
+mod debugging;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use crate::wire::message::wire_message;
 
 pub(crate) use adoption::{Adopt, Heritage, Standing};
 pub use beat::Beat;
+pub use debugging::{DebugError, Debugging, Subject};
 
 /// The version of the protocol that this build speaks.
 pub(crate) const PROTOCOL: u16 = 1;
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Resume,
     /// End at once.
     Abort,
+    /// Stop accepting where the others do, and serve at an address of your own.
+    Isolate,
 }
 wire_message!(Command, kind 4, version 1, Control);
 
@@ -112,6 +116,8 @@ pub(crate) enum Report {
     StatusOffered { name: String },
     /// It no longer does.
     StatusWithdrawn { name: String },
+    /// It serves nobody but whoever comes to this address; or why it cannot.
+    Isolated { address: Result<String, String> },
 }
 wire_message!(Report, kind 5, version 1, Control);
 
@@ -235,6 +241,8 @@ pub enum Operation {
         /// then told by the status.
         wait: bool,
     },
+    /// See into one process.
+    Debug(Debugging),
 }
 
 /// Whom an operator's event is told. Append-only.
@@ -326,6 +334,9 @@ pub enum OperationError {
     /// The program on disk has failed; the old build serves on.
     #[error("the upgrade failed, and the old build serves on: {0}")]
     UpgradeFailed(String),
+    /// A process could not be seen into.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
 }
 
 #[cfg(test)]
@@ -373,6 +384,14 @@ mod tests {
         golden(3, Refused::Crowded { most: 9 }, &[4, 9]);
         golden(4, Command::Retire { within_ms: 5 }, &[0, 5]);
         golden(4, Command::Abort, &[3]);
+        golden(4, Command::Isolate, &[4]);
+        golden(
+            5,
+            Report::Isolated {
+                address: Ok("a".into()),
+            },
+            &[9, 0, 1, b'a'],
+        );
         golden(
             5,
             Report::Listening {

@@ -13,6 +13,7 @@ pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod presence;
 pub(crate) mod process;
+pub(crate) mod ptrace;
 mod runtime_dir;
 pub(crate) mod signal;
 pub(crate) mod socket;

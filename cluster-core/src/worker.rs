@@ -6,6 +6,7 @@
 
 pub(crate) mod application;
 pub(crate) mod boot;
+mod debugger;
 pub(crate) mod keepsake;
 pub(crate) mod run;
 pub(crate) mod start;

@@ -1,5 +1,6 @@
 //! The monitor: the master's own HTTP application, on a port of its own.
 
+mod debug;
 mod pages;
 
 use std::io;
@@ -141,6 +142,7 @@ async fn serve(
         if let Some(ecv) = &ecv {
             app = app.configure(|config| ecv::enable(config, ecv.clone()));
         }
+        app = app.configure(debug::configure);
         app.configure(pages::configure)
     };
     let meter = Meters::new().for_thread();

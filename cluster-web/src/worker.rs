@@ -91,6 +91,8 @@ impl HttpApplication {
             slots: means.slots,
             tls: self.tls,
             meters,
+            drain_time: options.stop_timeout,
+            apart: false,
             sampled: Instant::now(),
             busy_us: micros(warmed.total),
         })
@@ -175,6 +177,10 @@ struct Served {
     slots: Vec<Slot>,
     tls: Option<Arc<ServerConfig>>,
     meters: Meters,
+    /// How long what is under way may take where this worker is isolated.
+    drain_time: Duration,
+    /// It accepts at an address of its own alone.
+    apart: bool,
     sampled: Instant,
     /// What all answers had taken by then, in microseconds.
     busy_us: u64,
@@ -200,6 +206,11 @@ impl Served {
 
 impl Serving for Served {
     fn accept(&mut self) -> LocalBoxFuture<'static, Result<Vec<String>, StartFailure>> {
+        if std::mem::take(&mut self.apart)
+            && let Some(server) = self.threads.main()
+        {
+            server.stop_accepting();
+        }
         let listeners: std::io::Result<Vec<_>> = (0..self.threads.count())
             .map(|n| Ok((self.listeners()?, self.slots.get(n).cloned())))
             .collect();
@@ -216,6 +227,28 @@ impl Serving for Served {
 
     fn pause(&mut self) -> LocalBoxFuture<'static, ()> {
         self.threads.drain(PAUSE_GRACE)
+    }
+
+    fn isolate(&mut self) -> LocalBoxFuture<'static, Result<String, StartFailure>> {
+        self.apart = true;
+        let drained = self.threads.drain(PAUSE_GRACE);
+        let (server, time) = (self.threads.main().cloned(), self.drain_time);
+        async move {
+            // What takes longer is finished beside what whoever debugs it asks for.
+            let _ = timeout(time, drained).await;
+            let failed = |e: WarmUpFailure| StartFailure::new(StartStep::Listen, e);
+            let listener = private_listener(0, time).await.map_err(failed)?;
+            let address = listener
+                .local_addr()
+                .map_err(|e| StartFailure::new(StartStep::Listen, e))?;
+            if let Some(server) = server {
+                server
+                    .accept(vec![Listener::Tcp(listener)], None)
+                    .map_err(|e| failed(e.into()))?;
+            }
+            Ok(format!("http://{address}"))
+        }
+        .boxed_local()
     }
 
     fn drain(&mut self, grace: Duration) -> LocalBoxFuture<'static, ()> {

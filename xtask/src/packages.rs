@@ -37,6 +37,18 @@ const PACKAGES: &[Package] = &[
         reason: "builds jemalloc, for the feature of that name",
     },
     Package {
+        command: "gdb",
+        package: "gdb",
+        need: Need::Test,
+        reason: "debugs a worker of the example hello",
+    },
+    Package {
+        command: "gdbserver",
+        package: "gdbserver",
+        need: Need::Test,
+        reason: "is what `cluster debug` attaches to a worker",
+    },
+    Package {
         command: "wrk",
         package: "wrk",
         need: Need::Bench,

@@ -3,6 +3,7 @@
 mod alone;
 mod bequest;
 mod cache;
+mod debugging;
 mod logs;
 mod parent;
 mod running;

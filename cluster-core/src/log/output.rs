@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use super::Stamp;
+use super::recent::RECENT;
 use super::rotation::{LogFile, Look};
 use crate::sys::output;
 
@@ -23,6 +24,7 @@ pub struct LogWriter(pub(super) ());
 impl Write for LogWriter {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         OUTPUT.write(lines);
+        RECENT.lock().note(lines);
         Ok(lines.len())
     }
 

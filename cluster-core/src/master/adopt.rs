@@ -15,6 +15,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use super::isolation;
 use super::nanny::Watch;
 use super::proxy::{Patience, Settle, WorkerProxy};
 use super::proxy_state::State;
@@ -67,6 +68,9 @@ impl Handler<Gather> for Master {
     fn handle(&mut self, gather: Gather, ctx: &mut Context<Self>) -> Self::Result {
         let Gather { present, record } = gather;
         let (done, gathered) = oneshot::channel();
+        if let Some(record) = &record {
+            self.wanted.isolated = record.wanted.isolated.clone();
+        }
         let remembered = record.as_ref().map(|record| record.workers.clone());
         let mut awaited = BTreeSet::new();
         for (process, pid) in present {
@@ -129,6 +133,7 @@ impl Handler<Bequeathed> for Master {
             Standing::Serving => State::Active,
             Standing::Paused => State::Paused,
             Standing::Leaving => State::Retiring,
+            Standing::Isolated => State::Isolated,
         };
         let began = Instant::now().checked_sub(Duration::from_millis(heritage.uptime_ms));
         let began = began.unwrap_or_else(Instant::now);
@@ -163,9 +168,9 @@ impl Master {
             return false;
         };
         let options = self.cluster.options();
-        let patience = Patience {
-            start: options.start_timeout + options.warm_up_timeout,
-            stop: options.stop_timeout,
+        let patience = match self.wanted.isolated.contains(&id) {
+            true => isolation::patience(options),
+            false => Patience::usual(options),
         };
         let pid = process.pid();
         // Nothing was written down of anybody: it has most likely served for long.
@@ -193,6 +198,7 @@ impl Master {
                 state,
                 generation: known.generation,
                 killed: false,
+                apart: false,
             },
             addr: proxy.start(),
             pid,
@@ -203,6 +209,7 @@ impl Master {
             suspect: false,
             held: false,
             to_adopt: true,
+            isolated: None,
             beat: None,
             history: Default::default(),
             tally: Tally::of_one_adopted(),
@@ -223,6 +230,7 @@ impl Master {
         self.last_upgrade = record.upgrade;
         self.made_directory |= record.made_directory;
         self.next_worker = self.next_worker.max(record.next_worker);
+        self.take_filters(record.filters);
         self.wanted = super::Wanted {
             count,
             stopping: None,
@@ -238,6 +246,9 @@ impl Master {
         } = self;
         wanted
             .paused_workers
+            .retain(|worker| workers.contains_key(worker));
+        wanted
+            .isolated
             .retain(|worker| workers.contains_key(worker));
         info!(workers = count, mark = ?self.mark, generation = %self.wanted.generation, queued = self.queue.iter().count(), "going on from what the last master wrote down");
     }

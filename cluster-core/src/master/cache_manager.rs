@@ -96,7 +96,7 @@ impl CacheManager {
             }
             What::Unlinked => self.link = None,
             What::Accident(accident) => self.accident = Some(accident),
-            What::Happened(_) | What::Beat(_) | What::Ended => {}
+            What::Happened(_) | What::Beat(_) | What::Isolated(_) | What::Ended => {}
         }
     }
 
@@ -166,6 +166,7 @@ impl CacheManager {
             state: self.state.to_string(),
             started: self.started,
             build: self.build.clone(),
+            log_filter: None,
         }
     }
 }
@@ -309,7 +310,7 @@ impl Master {
         if let What::State(state) = what {
             match state {
                 State::Active => self.nanny(Watch::Begin(ProcessId::CacheManager)),
-                State::Paused => {}
+                State::Paused | State::Isolated => {}
                 // One that was adopted may have been taken for one that serves.
                 _ => self.nanny(Watch::End(ProcessId::CacheManager)),
             }

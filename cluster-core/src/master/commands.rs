@@ -89,6 +89,7 @@ impl Handler<Operate> for Master {
             Operation::Restart { wait } => self.restart(wait, waiter),
             Operation::Upgrade { wait } => self.upgrade(wait, waiter, ctx),
             Operation::Stop { timeout_ms } => self.stop(timeout_ms, waiter, ctx),
+            Operation::Debug(debugging) => self.debug(debugging, waiter, ctx),
             other => {
                 let _ = waiter.reply.send(self.at_once(other));
             }
@@ -134,14 +135,15 @@ impl Master {
             Operation::MarkUp => self.set_mark(Mark::Up),
             Operation::MarkDown => self.set_mark(Mark::Down),
             Operation::Emit { name, json, to } => self.emit(&name, &json, &to),
-            Operation::Restart { .. } | Operation::Upgrade { .. } | Operation::Stop { .. } => {
-                Ok(Value::Null)
-            }
+            Operation::Restart { .. }
+            | Operation::Upgrade { .. }
+            | Operation::Stop { .. }
+            | Operation::Debug(_) => Ok(Value::Null),
         }
     }
 
     /// The worker of this id or, where no such id is known, of this pid.
-    fn find(&self, number: u32) -> Result<WorkerId, OperationError> {
+    pub(super) fn find(&self, number: u32) -> Result<WorkerId, OperationError> {
         let id = WorkerId(number);
         if self.workers.contains_key(&id) {
             return Ok(id);
@@ -282,6 +284,9 @@ impl Master {
             let _ = waiter.reply.send(Err(OperationError::Stopping));
         }
         self.upgrade_over(Err(OperationError::Stopping));
+        self.isolations_over();
+        // A worker that a debugger has stopped hears of nothing.
+        self.sessions.clear();
     }
 
     pub(super) fn note_stops(&self, note: &str) {

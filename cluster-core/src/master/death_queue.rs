@@ -36,6 +36,8 @@ pub(crate) enum Reason {
     Decay(Decay),
     /// It runs the build of an upgrade that has failed.
     PutBack,
+    /// It is to be debugged: it stays, and another serves in its place.
+    Isolate,
 }
 
 impl fmt::Display for Reason {
@@ -47,6 +49,7 @@ impl fmt::Display for Reason {
             Reason::Silent { silent_ms } => write!(f, "silent for {silent_ms} ms"),
             Reason::Decay(decay) => decay.fmt(f),
             Reason::PutBack => f.write_str("the upgrade has failed"),
+            Reason::Isolate => f.write_str("to be isolated"),
         }
     }
 }

@@ -187,6 +187,7 @@ async fn run_operator(process: ProcessId, pid: u32, stream: UnixStream, cluster:
     let outbox = Arc::new(Outbox::new());
     outbox.open(Arc::clone(&stream));
     let places = operators::places();
+    let (_linked, linked) = tokio::sync::watch::channel(());
     let receive = |header: Header, body: &[u8]| {
         if header != Operate::HEADER {
             return Err(Closed::Forbidden(header.kind));
@@ -195,7 +196,7 @@ async fn run_operator(process: ProcessId, pid: u32, stream: UnixStream, cluster:
             kind: header.kind,
             source,
         })?;
-        operators::carry_out(operate, process, &cluster, &outbox, &places);
+        operators::carry_out(operate, process, &cluster, &outbox, &places, linked.clone());
         Ok(())
     };
     let bounds = Bounds {

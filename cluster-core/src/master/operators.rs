@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::bridge::outbox::Outbox;
 use crate::id::ProcessId;
 use crate::node::Cluster;
-use crate::protocol::{Operate, Operation, OperationError, Outcome, Progress};
+use crate::protocol::{Debugging, Operate, Operation, OperationError, Outcome, Progress};
 use crate::wire::codec;
 use crate::wire::message::WireMessage;
 
@@ -21,13 +21,14 @@ pub(crate) fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(PLACES))
 }
 
-/// Carries out an operation beside others, and sends its progress and its outcome.
+/// Carries out an operation beside others, and sends its progress and its outcome; unheard once the other end of `linked` is gone.
 pub(crate) fn carry_out(
     operate: Operate,
     operator: ProcessId,
     cluster: &Cluster,
     outbox: &Arc<Outbox>,
     places: &Arc<Semaphore>,
+    mut linked: watch::Receiver<()>,
 ) {
     let Operate { number, operation } = operate;
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
@@ -43,7 +44,10 @@ pub(crate) fn carry_out(
     };
     let (cluster, outbox) = (cluster.clone(), Arc::clone(outbox));
     actix_rt::spawn(async move {
-        let asks_only = operation == Operation::Status;
+        let asks_only = matches!(
+            operation,
+            Operation::Status | Operation::Debug(Debugging::RecentLog { .. })
+        );
         let what = format!("{operation:?}");
         let (notes, mut noted) = mpsc::channel(NOTES);
         let mut outcome = std::pin::pin!(cluster.operate_with_progress(operation, Some(notes)));
@@ -56,6 +60,10 @@ pub(crate) fn carry_out(
                     send(&outbox, &progress);
                 }
                 result = &mut outcome => break result,
+                _ = linked.changed() => {
+                    debug!(%operator, operation = what, "its operator has left");
+                    return;
+                }
             }
         };
         match &result {

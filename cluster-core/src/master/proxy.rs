@@ -18,6 +18,7 @@ use super::accidents::Accident;
 use super::proxy_state::{self, Effect, Event, Lifecycle, Order, Signal, State, Timer};
 use crate::bridge::outbox::Outbox;
 use crate::id::ProcessId;
+use crate::options::Options;
 use crate::protocol::{Command, Report, StartStep};
 use crate::status::aggregator::{Departed, Offered};
 use crate::sys::process::Process;
@@ -53,6 +54,15 @@ pub(crate) struct Patience {
     pub(crate) start: Duration,
     /// From its dismissal until SIGTERM.
     pub(crate) stop: Duration,
+}
+
+impl Patience {
+    pub(crate) fn usual(options: &Options) -> Self {
+        Patience {
+            start: options.start_timeout + options.warm_up_timeout,
+            stop: options.stop_timeout,
+        }
+    }
 }
 
 pub(crate) struct WorkerProxy {
@@ -154,6 +164,7 @@ impl WorkerProxy {
         let command = match order {
             Order::Pause => Command::Pause,
             Order::Resume => Command::Resume,
+            Order::Isolate => Command::Isolate,
             Order::Retire => Command::Retire { within_ms },
         };
         if let Some(link) = &self.link {
@@ -416,6 +427,10 @@ impl Handler<Reported> for WorkerProxy {
             Report::Retiring => Event::Leaving,
             Report::Beat(beat) => {
                 self.tell(What::Beat(beat));
+                return self.tell_all();
+            }
+            Report::Isolated { address } => {
+                self.tell(What::Isolated(address));
                 return self.tell_all();
             }
             Report::StatusOffered { name } => return self.offer(name, true),

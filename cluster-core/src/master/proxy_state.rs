@@ -1,8 +1,8 @@
 //! The states of one worker as the master sees it: a pure table from state and event to state and effects.
 //!
 //! ```text
-//! forked → warming → active ⇄ paused
-//!    └────────┴────────┴────────┴──→ retiring → died
+//! forked → warming → active ⇄ paused, active or paused → isolated → active
+//!    └────────┴────────┴────────┴────────────────────────┴──→ retiring → died
 //! ```
 //!
 //! A dismissed worker is asked over its link, after the stop timeout by SIGTERM, and after a grace by SIGKILL.
@@ -36,6 +36,8 @@ pub(crate) enum Event {
     Resume,
     /// It reports that it accepts again.
     ResumeDone,
+    /// It is to serve at an address of its own alone.
+    Isolate,
     /// It is to drain and exit.
     Dismiss,
     /// It reports that it is leaving though nobody here asked it to: a signal from outside.
@@ -63,6 +65,8 @@ pub(crate) enum Order {
     Resume,
     /// Stop accepting, finish what you have, exit.
     Retire,
+    /// Stop accepting with the others, and serve at an address of your own.
+    Isolate,
 }
 
 /// What the worker's process is sent.
@@ -133,6 +137,8 @@ pub(crate) enum State {
     Active,
     /// It has been told not to accept, and keeps its memory and its place.
     Paused,
+    /// It serves nobody but whoever debugs it.
+    Isolated,
     /// It will exit, by itself or by force.
     Retiring,
     /// Its process has ended.
@@ -158,6 +164,7 @@ impl fmt::Display for State {
             State::Warming => "warming",
             State::Active => "active",
             State::Paused => "paused",
+            State::Isolated => "isolated",
             State::Retiring => "retiring",
             State::Died => "died",
         })
@@ -169,7 +176,7 @@ pub(crate) fn begin(state: State) -> &'static [Effect] {
     match state {
         State::Forked | State::Warming => &[Effect::StartTimer(Timer::Start)],
         State::Retiring => &[Effect::StartTimer(Timer::Stop)],
-        State::Active | State::Paused | State::Died => &[],
+        State::Active | State::Paused | State::Isolated | State::Died => &[],
     }
 }
 
@@ -177,7 +184,7 @@ pub(crate) fn begin(state: State) -> &'static [Effect] {
 pub(crate) fn step(state: State, event: Event) -> (State, &'static [Effect]) {
     use Effect::{Accident, Announce, Send};
     use Lifecycle as L;
-    use State::{Active, Died, Forked, Paused, Retiring, Warming};
+    use State::{Active, Died, Forked, Isolated, Paused, Retiring, Warming};
 
     const TERM: Effect = Effect::Signal(Signal::Term);
     const KILL: Effect = Effect::Signal(Signal::Kill);
@@ -196,18 +203,21 @@ pub(crate) fn step(state: State, event: Event) -> (State, &'static [Effect]) {
 
         (Event::Pause, Active) => (Paused, &[Send(Order::Pause)]),
         (Event::PauseDone, Paused) => (Paused, &[Announce(L::Paused)]),
-        (Event::Resume, Paused) => (Active, &[Send(Order::Resume)]),
+        (Event::Resume, Paused | Isolated) => (Active, &[Send(Order::Resume)]),
         (Event::ResumeDone, Active) => (Active, &[Announce(L::Resumed)]),
+        (Event::Isolate, Active | Paused) => (Isolated, &[Send(Order::Isolate)]),
 
         (Event::Dismiss, Forked | Warming) => (Retiring, &[Announce(L::Retiring), TERM, GRACE]),
-        (Event::Dismiss, Active | Paused) => (
+        (Event::Dismiss, Active | Paused | Isolated) => (
             Retiring,
             &[Announce(L::Retiring), Send(Order::Retire), STOP],
         ),
         (Event::Leaving, Active | Paused) => (Retiring, &[Announce(L::Retiring), Accident, STOP]),
+        // Whatever becomes of a worker that is being debugged, it is none that was to serve.
+        (Event::Leaving, Isolated) => (Retiring, &[Announce(L::Retiring), STOP]),
         (Event::StopTimeout, Retiring) => (Retiring, &[TERM, GRACE]),
         (Event::GraceOver, Retiring) => (Retiring, &[KILL]),
-        (Event::Kill, Forked | Warming | Active | Paused) => {
+        (Event::Kill, Forked | Warming | Active | Paused | Isolated) => {
             (Retiring, &[Announce(L::Retiring), KILL])
         }
         (Event::Kill, Retiring) => (Retiring, &[KILL]),
@@ -215,32 +225,34 @@ pub(crate) fn step(state: State, event: Event) -> (State, &'static [Effect]) {
         // The order that stands may have been lost with the old link.
         (Event::LinkBack, Active) => (Active, &[Send(Order::Resume)]),
         (Event::LinkBack, Paused) => (Paused, &[Send(Order::Pause)]),
+        (Event::LinkBack, Isolated) => (Isolated, &[Send(Order::Isolate)]),
         (Event::LinkBack, Retiring) => (Retiring, &[Send(Order::Retire)]),
         (Event::LinkBack, Forked | Warming) => (state, &[]),
         // A worker serves on without its link: whether it is well is the nanny's question.
-        (Event::LinkLost, Forked | Warming | Active | Paused | Retiring) => (state, &[]),
+        (Event::LinkLost, Forked | Warming | Active | Paused | Isolated | Retiring) => (state, &[]),
 
         (Event::Exited, Forked | Warming) => (
             Died,
             &[Announce(L::WarmUpFailed), Accident, Announce(L::Died)],
         ),
         (Event::Exited, Active | Paused) => (Died, &[Accident, Announce(L::Died)]),
-        (Event::Exited, Retiring) => (Died, &[Announce(L::Died)]),
+        (Event::Exited, Isolated | Retiring) => (Died, &[Announce(L::Died)]),
 
         // Out of place: a report twice, or one that crossed an order on its way, or one before the handshake.
-        (Event::Connected, Warming | Active | Paused | Retiring)
-        | (Event::WarmedUp | Event::Listening, Forked | Active | Paused | Retiring)
-        | (Event::StartFailed, Active | Paused | Retiring)
-        | (Event::PauseDone, Forked | Warming | Active | Retiring)
-        | (Event::ResumeDone, Forked | Warming | Paused | Retiring)
+        (Event::Connected, Warming | Active | Paused | Isolated | Retiring)
+        | (Event::WarmedUp | Event::Listening, Forked | Active | Paused | Isolated | Retiring)
+        | (Event::StartFailed, Active | Paused | Isolated | Retiring)
+        | (Event::PauseDone, Forked | Warming | Active | Isolated | Retiring)
+        | (Event::ResumeDone, Forked | Warming | Paused | Isolated | Retiring)
         | (Event::Leaving, Forked | Retiring) => (state, &[]),
         // An order that stands already, or that a worker in this state cannot follow.
-        (Event::Pause, Forked | Warming | Paused | Retiring)
+        (Event::Pause, Forked | Warming | Paused | Isolated | Retiring)
         | (Event::Resume, Forked | Warming | Active | Retiring)
+        | (Event::Isolate, Forked | Warming | Isolated | Retiring)
         | (Event::Dismiss, Retiring) => (state, &[]),
         // A timer of a state that is over.
-        (Event::StartTimeout, Active | Paused | Retiring)
-        | (Event::StopTimeout | Event::GraceOver, Forked | Warming | Active | Paused) => {
+        (Event::StartTimeout, Active | Paused | Isolated | Retiring)
+        | (Event::StopTimeout | Event::GraceOver, Forked | Warming | Active | Paused | Isolated) => {
             (state, &[])
         }
         (_, Died) => (Died, &[]),
@@ -251,16 +263,17 @@ pub(crate) fn step(state: State, event: Event) -> (State, &'static [Effect]) {
 mod tests {
     use super::*;
 
-    const STATES: [(&str, State); 6] = [
+    const STATES: [(&str, State); 7] = [
         ("F", State::Forked),
         ("W", State::Warming),
         ("A", State::Active),
         ("P", State::Paused),
+        ("I", State::Isolated),
         ("R", State::Retiring),
         ("D", State::Died),
     ];
 
-    const EVENTS: [(&str, Event); 17] = [
+    const EVENTS: [(&str, Event); 18] = [
         ("connected", Event::Connected),
         ("warmed_up", Event::WarmedUp),
         ("listening", Event::Listening),
@@ -270,6 +283,7 @@ mod tests {
         ("pause_done", Event::PauseDone),
         ("resume", Event::Resume),
         ("resume_done", Event::ResumeDone),
+        ("isolate", Event::Isolate),
         ("dismiss", Event::Dismiss),
         ("leaving", Event::Leaving),
         ("stop_timeout", Event::StopTimeout),
@@ -283,27 +297,28 @@ mod tests {
     /// A row for each event, a column for each state; a cell is the next state and the letters of the effects, or `.`
     /// where the event is ignored.
     ///
-    /// Orders: p pause, u resume, r retire. Signals: t SIGTERM, k SIGKILL. Timers: s stop, g grace. `!` accident.
+    /// Orders: p pause, u resume, i isolate, r retire. Signals: t SIGTERM, k SIGKILL. Timers: s stop, g grace. `!` accident.
     /// Announcements: 1 warming, 2 warmed, 3 warm-up failed, 4 listening, 5 paused, 6 resumed, 7 retiring, 8 died.
     const TABLE: &str = "
-                     forked  warming active  paused  retiring died
-        connected     W:1     .       .       .       .       .
-        warmed_up     .       W:2     .       .       .       .
-        listening     .       A:4     .       .       .       .
-        start_failed  R:3!tg  R:3!tg  .       .       .       .
-        start_timeout R:3!tg  R:3!tg  .       .       .       .
-        pause         .       .       P:p     .       .       .
-        pause_done    .       .       .       P:5     .       .
-        resume        .       .       .       A:u     .       .
-        resume_done   .       .       A:6     .       .       .
-        dismiss       R:7tg   R:7tg   R:7rs   R:7rs   .       .
-        leaving       .       R:3!tg  R:7!s   R:7!s   .       .
-        stop_timeout  .       .       .       .       R:tg    .
-        grace_over    .       .       .       .       R:k     .
-        kill          R:7k    R:7k    R:7k    R:7k    R:k     .
-        link_lost     .       .       .       .       .       .
-        link_back     .       .       A:u     P:p     R:r     .
-        exited        D:3!8   D:3!8   D:!8    D:!8    D:8     .
+                     forked  warming active  paused  isolated retiring died
+        connected     W:1     .       .       .       .        .        .
+        warmed_up     .       W:2     .       .       .        .        .
+        listening     .       A:4     .       .       .        .        .
+        start_failed  R:3!tg  R:3!tg  .       .       .        .        .
+        start_timeout R:3!tg  R:3!tg  .       .       .        .        .
+        pause         .       .       P:p     .       .        .        .
+        pause_done    .       .       .       P:5     .        .        .
+        resume        .       .       .       A:u     A:u      .        .
+        resume_done   .       .       A:6     .       .        .        .
+        isolate       .       .       I:i     I:i     .        .        .
+        dismiss       R:7tg   R:7tg   R:7rs   R:7rs   R:7rs    .        .
+        leaving       .       R:3!tg  R:7!s   R:7!s   R:7s     .        .
+        stop_timeout  .       .       .       .       .        R:tg     .
+        grace_over    .       .       .       .       .        R:k      .
+        kill          R:7k    R:7k    R:7k    R:7k    R:7k     R:k      .
+        link_lost     .       .       .       .       .        .        .
+        link_back     .       .       A:u     P:p     I:i      R:r      .
+        exited        D:3!8   D:3!8   D:!8    D:!8    D:8      D:8      .
     ";
 
     fn letter(effect: Effect) -> char {
@@ -311,6 +326,7 @@ mod tests {
             Effect::Send(Order::Pause) => 'p',
             Effect::Send(Order::Resume) => 'u',
             Effect::Send(Order::Retire) => 'r',
+            Effect::Send(Order::Isolate) => 'i',
             Effect::Signal(Signal::Term) => 't',
             Effect::Signal(Signal::Kill) => 'k',
             Effect::StartTimer(Timer::Start) => 'b',
@@ -362,7 +378,7 @@ mod tests {
         assert_eq!(begin(State::Forked), [Effect::StartTimer(Timer::Start)]);
         assert_eq!(begin(State::Warming), [Effect::StartTimer(Timer::Start)]);
         assert_eq!(begin(State::Retiring), [Effect::StartTimer(Timer::Stop)]);
-        for state in [State::Active, State::Paused, State::Died] {
+        for state in [State::Active, State::Paused, State::Isolated, State::Died] {
             assert_eq!(begin(state), []);
         }
     }

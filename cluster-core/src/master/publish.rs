@@ -54,6 +54,7 @@ impl Master {
             queue: self.queue.kept(),
             upgrade: self.last_upgrade.clone(),
             made_directory: self.made_directory,
+            filters: self.filters_set(),
         };
         self.record.keep(record);
     }
@@ -119,6 +120,9 @@ impl Master {
             suspect: worker.suspect,
             linked: worker.linked,
             beat: worker.beat.clone(),
+            isolated: worker.isolated.clone(),
+            debugger: self.debug_command(worker.view.id),
+            log_filter: self.filter_of(ProcessId::Worker(worker.view.id), worker.pid),
         });
         let death_queue = self.queue.iter().map(|entry| QueueEntry {
             worker: entry.worker,
@@ -130,6 +134,7 @@ impl Master {
         let before = self.cluster.state();
         let master = ProcessState {
             state: "active".to_owned(),
+            log_filter: self.filter_of(ProcessId::Master, std::process::id()),
             ..before.master.clone()
         };
         self.cluster.node.state.send_replace(Arc::new(ClusterState {
@@ -141,10 +146,10 @@ impl Master {
             wanted: self.wanted.count,
             rolling: self.wanted.roll.is_some(),
             master,
-            cache_manager: self
-                .cache
-                .as_ref()
-                .map(super::cache_manager::CacheManager::state),
+            cache_manager: self.cache.as_ref().map(|cache| ProcessState {
+                log_filter: self.filter_of(ProcessId::CacheManager, cache.pid()),
+                ..cache.state()
+            }),
             cache_socket: enabled.then(|| self.cluster.cache_socket()),
             log_dir: (options.log == Some(LogTarget::Files)).then(|| options.log_dir.clone()),
             workers: workers.collect(),

@@ -13,7 +13,7 @@ use tracing::warn;
 use super::death_queue::Kept;
 use super::proxy_state::State;
 use super::wanted::Wanted;
-use crate::id::{Generation, WorkerId};
+use crate::id::{Generation, ProcessId, WorkerId};
 use crate::node::{Mark, UpgradeState};
 
 /// The file's name in a runtime directory.
@@ -40,6 +40,9 @@ pub(super) struct Record {
     /// The runtime directory was made by this cluster, and is to be gone with it.
     #[serde(default)]
     pub(super) made_directory: bool,
+    /// The filters of the log that operators have set, and the pid of whom each was set for.
+    #[serde(default)]
+    pub(super) filters: Vec<(ProcessId, u32, String)>,
 }
 
 /// A worker as its master last saw it.
@@ -165,6 +168,7 @@ mod tests {
             queue: queue.kept(),
             upgrade: None,
             made_directory: true,
+            filters: vec![(ProcessId::Worker(WorkerId(3)), 9, "debug".into())],
         }
     }
 

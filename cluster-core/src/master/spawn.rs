@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use super::isolation::LONG;
 use crate::id::{Generation, ProcessId};
 use crate::options::Options;
 use crate::sys::inherit::Handover;
@@ -39,6 +40,17 @@ fn tuning(who: ProcessId) -> Option<(OsString, OsString)> {
     const TUNABLES: &str = "GLIBC_TUNABLES";
     let untold = who == ProcessId::CacheManager && std::env::var_os(TUNABLES).is_none();
     untold.then(|| (TUNABLES.into(), "glibc.malloc.hugetlb=1".into()))
+}
+
+/// What a process does before it serves with the others.
+#[derive(Clone, Copy, Default)]
+struct Birth {
+    /// It serves nobody until it is told to.
+    paused: bool,
+    /// It takes over from another.
+    takes_over: bool,
+    /// It waits for a debugger.
+    awaits_debugger: bool,
 }
 
 /// A process just started, and its slots of the page.
@@ -107,7 +119,11 @@ impl Spawner {
 
     /// Starts a cache manager that is to take over from the one that serves.
     pub(crate) fn spawn_next_cache(&mut self) -> io::Result<Process> {
-        self.spawn_with(ProcessId::CacheManager, Generation(1), false, true, &[])
+        let birth = Birth {
+            takes_over: true,
+            ..Birth::default()
+        };
+        self.spawn_with(ProcessId::CacheManager, Generation(1), birth, &[])
     }
 
     /// Starts a process.
@@ -117,13 +133,39 @@ impl Spawner {
         generation: Generation,
         paused: bool,
     ) -> io::Result<Spawned> {
+        let birth = Birth {
+            paused,
+            ..Birth::default()
+        };
+        self.spawn_as(who, generation, birth)
+    }
+
+    /// Starts a worker that is to be debugged from its first step on.
+    pub(crate) fn spawn_for_debugger(
+        &mut self,
+        who: ProcessId,
+        generation: Generation,
+    ) -> io::Result<Spawned> {
+        let birth = Birth {
+            awaits_debugger: true,
+            ..Birth::default()
+        };
+        self.spawn_as(who, generation, birth)
+    }
+
+    fn spawn_as(
+        &mut self,
+        who: ProcessId,
+        generation: Generation,
+        birth: Birth,
+    ) -> io::Result<Spawned> {
         let serves = matches!(who, ProcessId::Worker(_));
         let slots = if serves {
             self.take_slots()
         } else {
             Vec::new()
         };
-        let spawned = self.spawn_with(who, generation, paused, false, &slots);
+        let spawned = self.spawn_with(who, generation, birth, &slots);
         if spawned.is_err() {
             self.free(&slots);
         }
@@ -137,23 +179,28 @@ impl Spawner {
         &self,
         who: ProcessId,
         generation: Generation,
-        paused: bool,
-        takes_over: bool,
+        birth: Birth,
         slots: &[usize],
     ) -> io::Result<Process> {
         let serves = matches!(who, ProcessId::Worker(_));
         let sockets: &[Socket] = if serves { &self.sockets } else { &[] };
+        let mut options = self.options.clone();
+        if birth.awaits_debugger {
+            // Whoever looks at each step of a start needs more time for it than a machine does.
+            options.warm_up_timeout = LONG;
+        }
         let record = BootRecord {
             process: who,
             generation,
-            paused,
+            paused: birth.paused,
             master: std::process::id(),
             runtime_dir: self.runtime_dir.clone(),
-            options: self.options.clone(),
+            options,
             sockets: sockets.iter().map(InheritedSocket::of).collect(),
             page: serves.then(|| self.page.fd().as_raw_fd()),
             slots: slots.to_vec(),
-            takes_over,
+            takes_over: birth.takes_over,
+            awaits_debugger: birth.awaits_debugger,
             lock: None,
             monitor: None,
         };
@@ -174,6 +221,23 @@ impl Spawner {
             new_group: true,
             ..Spawn::default()
         })
+    }
+
+    /// This program once more, to do something with other processes; nothing but this variable tells it what.
+    pub(crate) fn aside<'a>(
+        &self,
+        variable: (OsString, OsString),
+        fds: Vec<std::os::fd::BorrowedFd<'a>>,
+    ) -> Spawn<'a> {
+        Spawn {
+            program: self.file(),
+            args: self.args.clone(),
+            env: vec![variable],
+            fds,
+            arg0: Some(self.program.clone().into()),
+            new_group: true,
+            ..Spawn::default()
+        }
     }
 
     /// A slot for each thread; fewer where the page is full, and then the worker accepts without regard for others.

@@ -12,6 +12,7 @@ use super::death_queue::{Entry, Outcome, Reason};
 use super::nanny::Watch;
 use super::proxy::{Dismiss, Patience, Want, WorkerProxy};
 use super::proxy_state::{Event, State};
+use super::spawn::Spawned;
 use super::start::MasterError;
 use super::wanted::RollKind;
 use super::wanted::reconcile::{self, Step};
@@ -45,6 +46,7 @@ impl Master {
             Step::Dismiss { worker } => self.dismiss(worker),
             Step::Pause { worker } => self.want(worker, Event::Pause, State::Paused),
             Step::Resume { worker } => self.want(worker, Event::Resume, State::Active),
+            Step::Isolate { worker } => self.isolate_now(worker),
             Step::Enqueue { worker, reason } => self.enqueue(worker, reason),
             Step::Kill { worker } => {
                 self.queue.dismissed(worker);
@@ -75,8 +77,7 @@ impl Master {
     }
 
     fn start_worker(&mut self, as_successor_of: Option<WorkerId>) {
-        let id = WorkerId(self.next_worker);
-        self.next_worker += 1;
+        let id = self.take_number();
         if as_successor_of.is_some() {
             self.queue.started(id);
         }
@@ -103,14 +104,23 @@ impl Master {
             }
             None => info!(worker = %id, pid, %generation, "worker started"),
         }
+        let patience = Patience::usual(self.cluster.options());
+        self.enter(id, spawned, paused, patience);
+    }
+
+    pub(super) fn take_number(&mut self) -> WorkerId {
+        let id = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        id
+    }
+
+    /// Enters a worker that has just been started.
+    pub(super) fn enter(&mut self, id: WorkerId, spawned: Spawned, held: bool, patience: Patience) {
+        let (process, pid) = (ProcessId::Worker(id), spawned.process.pid());
+        let generation = self.wanted.generation;
         self.pids.write(process, pid);
         let Some(ears) = self.ears.clone() else {
             return;
-        };
-        let options = self.cluster.options();
-        let patience = Patience {
-            start: options.start_timeout + options.warm_up_timeout,
-            stop: options.stop_timeout,
         };
         let addr = WorkerProxy::new(process, spawned.process, patience, ears).start();
         let view = WorkerView {
@@ -118,6 +128,7 @@ impl Master {
             state: State::Forked,
             generation,
             killed: false,
+            apart: false,
         };
         let worker = Worker {
             view,
@@ -128,8 +139,9 @@ impl Master {
             build: String::new(),
             linked: false,
             suspect: false,
-            held: paused,
+            held,
             to_adopt: false,
+            isolated: None,
             beat: None,
             history: Default::default(),
             tally: Default::default(),
@@ -152,7 +164,7 @@ impl Master {
         }
     }
 
-    fn dismiss(&mut self, id: WorkerId) {
+    pub(super) fn dismiss(&mut self, id: WorkerId) {
         self.queue.dismissed(id);
         let within = self.stop_timeout();
         if let Some(worker) = self.workers.get_mut(&id) {
@@ -172,7 +184,7 @@ impl Master {
         })
     }
 
-    fn want(&mut self, id: WorkerId, event: Event, expected: State) {
+    pub(super) fn want(&mut self, id: WorkerId, event: Event, expected: State) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.view.state = expected;
             worker.addr.do_send(Want(event));
@@ -218,6 +230,9 @@ impl Master {
                     .unwrap_or_else(|| "no cause known".to_owned());
                 error!(worker = %entry.worker, reason = %entry.reason, %cause, "no successor would start; the worker is kept");
                 self.nanny(Watch::Pardon(ProcessId::Worker(entry.worker)));
+                if entry.reason == Reason::Isolate {
+                    self.not_isolated(entry.worker, &format!("no successor would start: {cause}"));
+                }
                 let failed = self.wanted.gave_up(&entry.reason, &mut self.queue);
                 if failed.is_some_and(|roll| roll.kind == RollKind::Upgrade) {
                     self.put_back(cause);

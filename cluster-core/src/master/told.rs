@@ -47,12 +47,17 @@ impl Master {
                 worker.view.state = state;
                 let process = ProcessId::Worker(id);
                 match state {
+                    // It has been started to be debugged.
+                    State::Active if self.wanted.isolated.contains(&id) => {
+                        self.want(id, Event::Isolate, State::Isolated);
+                    }
                     State::Active => {
                         self.nanny(Watch::Begin(process));
                         self.nanny(Watch::Include(process));
                         self.let_serve(id);
                     }
                     State::Paused => self.nanny(Watch::Exempt(process)),
+                    State::Isolated => self.nanny(Watch::End(process)),
                     State::Retiring | State::Died => self.nanny(Watch::End(process)),
                     // One that was adopted may have been taken for one that serves.
                     State::Forked | State::Warming => self.nanny(Watch::End(process)),
@@ -66,6 +71,7 @@ impl Master {
             }
             What::Unlinked => worker.linked = false,
             What::Beat(beat) => self.beat(id, beat),
+            What::Isolated(address) => self.isolated(id, address),
             What::Happened(happening) => self.announce(id, happening),
             What::Accident(accident) => self.note_accident(id, accident),
             What::Ended => self.ended(id),
@@ -150,6 +156,8 @@ impl Master {
         self.spawner.free(&worker.slots);
         self.pids.remove(ProcessId::Worker(id));
         self.wanted.forget(id);
+        self.not_isolated(id, "it has ended");
+        self.sessions.remove(&id);
         let left = self.queue.gone(id);
         self.left_queue(left);
         self.look_who_is_missing();

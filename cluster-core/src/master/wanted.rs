@@ -75,6 +75,9 @@ pub(crate) struct Wanted {
     pub(crate) paused: bool,
     /// These are paused, even if not all are.
     pub(crate) paused_workers: BTreeSet<WorkerId>,
+    /// These serve nobody but whoever debugs them, and count for nothing else.
+    #[serde(default)]
+    pub(crate) isolated: BTreeSet<WorkerId>,
     /// Overrides all else, and is never taken back.
     pub(crate) stopping: Option<Stopping>,
 }
@@ -88,6 +91,7 @@ impl Wanted {
             roll: None,
             paused: false,
             paused_workers: BTreeSet::new(),
+            isolated: BTreeSet::new(),
             stopping: None,
         }
     }
@@ -100,6 +104,13 @@ impl Wanted {
     /// A worker has ended: what was decided about it has no object any more. A successor does not inherit its pause.
     pub(crate) fn forget(&mut self, worker: WorkerId) {
         self.paused_workers.remove(&worker);
+        self.isolated.remove(&worker);
+    }
+
+    /// This one is to serve nobody but whoever debugs it.
+    pub(crate) fn isolate(&mut self, worker: WorkerId) {
+        self.paused_workers.remove(&worker);
+        self.isolated.insert(worker);
     }
 
     /// The roll has come to its end.

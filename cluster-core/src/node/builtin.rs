@@ -1,4 +1,4 @@
-//! The statuses that every cluster has: `os`, `log`, `gc` where it is asked for, and in the master `deathQueue`.
+//! What every process offers: the answers of `debugging`, and the statuses that every cluster has: `os`, `log`, `gc` where it is asked for, and in the master `deathQueue`.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ pub(crate) type LastBeat = Arc<Mutex<Beat>>;
 
 /// Offers them.
 pub(crate) fn offer(cluster: &Cluster) {
+    super::debugging::answer(cluster);
     let beat = Arc::clone(&cluster.node.beat);
     cluster.status().register("os", move || {
         let beat = beat.lock().clone();

@@ -42,7 +42,7 @@ pub struct WorkerState {
     pub id: WorkerId,
     /// Its pid.
     pub pid: u32,
-    /// What it is doing: forked, warming, active, paused, retiring.
+    /// What it is doing: forked, warming, active, paused, isolated, retiring.
     pub state: String,
     /// The generation in which it was started.
     pub generation: Generation,
@@ -57,6 +57,12 @@ pub struct WorkerState {
     pub linked: bool,
     /// Its last heartbeat.
     pub beat: Option<Beat>,
+    /// Where it alone serves, for whoever debugs it, where it is isolated.
+    pub isolated: Option<String>,
+    /// The command that connects a debugger to it, where a debug server is attached.
+    pub debugger: Option<String>,
+    /// What an operator has it log: levels per target.
+    pub log_filter: Option<String>,
 }
 
 /// The master or the cache manager.
@@ -72,6 +78,8 @@ pub struct ProcessState {
     pub started: Instant,
     /// The build that it runs; empty until it has connected.
     pub build: String,
+    /// What an operator has it log: levels per target.
+    pub log_filter: Option<String>,
 }
 
 /// A worker that is to be replaced.
@@ -172,6 +180,7 @@ impl ClusterState {
                 state: "active".to_owned(),
                 started: Instant::now(),
                 build: crate::build::id().to_owned(),
+                log_filter: None,
             },
             cache_manager: None,
             cache_socket: None,

@@ -13,6 +13,8 @@ const PREFIX: &str = "CLUSTER_";
 pub(super) const CONFIG: &str = "CLUSTER_CONFIG";
 /// What a process of the cluster is handed by the one that starts it.
 const BOOT: &str = "CLUSTER_BOOT";
+/// What a process is told that is to look at another.
+const LOOK: &str = "CLUSTER_LOOK";
 
 /// The values in `env`, in the order of the variables' names.
 pub(super) fn read(
@@ -54,7 +56,8 @@ pub(super) fn read(
 }
 
 fn is_ours(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && name != CONFIG && name != BOOT
+    let is_another = [CONFIG, BOOT, LOOK].iter().any(|other| name == *other);
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && !is_another
 }
 
 fn unknown(name: &str, app: &[AppFlag]) -> OptionsError {

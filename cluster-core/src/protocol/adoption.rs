@@ -39,6 +39,8 @@ pub(crate) enum Standing {
     Paused,
     /// It drains, and will exit.
     Leaving,
+    /// It serves at an address of its own alone.
+    Isolated,
 }
 
 #[cfg(test)]

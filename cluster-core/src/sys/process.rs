@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 
 mod children;
+#[cfg(target_os = "linux")]
+mod connections;
 mod descriptors;
 mod environment;
 mod exec;

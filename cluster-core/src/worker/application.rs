@@ -108,6 +108,20 @@ pub trait Serving {
     /// Stops accepting, at once; resolves when all that had been accepted is done.
     fn pause(&mut self) -> LocalBoxFuture<'static, ()>;
 
+    /// Stops accepting with the others, lets what there is end, and then serves at an address of its own, which it gives back: on this
+    /// machine alone, for whoever debugs it. [`accept`](Self::accept) takes it back. What has no address only pauses.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn isolate(&mut self) -> LocalBoxFuture<'static, Result<String, StartFailure>> {
+        let paused = self.pause();
+        Box::pin(async move {
+            paused.await;
+            Ok(String::new())
+        })
+    }
+
     /// Stops accepting, at once, and lets everything end; what idles is closed after the grace.
     fn drain(&mut self, grace: Duration) -> LocalBoxFuture<'static, ()>;
 

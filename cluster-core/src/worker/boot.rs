@@ -32,6 +32,9 @@ pub(crate) struct BootRecord {
     /// A cache manager is to take over from the one that serves.
     #[serde(default)]
     pub(crate) takes_over: bool,
+    /// Wait for a debugger before the first step of the application, and then serve nobody but whoever debugs.
+    #[serde(default)]
+    pub(crate) awaits_debugger: bool,
     /// What a master keeps while it is exchanged in place: the lock.
     #[serde(default)]
     pub(crate) lock: Option<RawFd>,
@@ -82,6 +85,7 @@ impl BootRecord {
             page: None,
             slots: Vec::new(),
             takes_over: false,
+            awaits_debugger: false,
             lock: None,
             monitor: None,
         }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
-use super::application::Serving;
+use super::application::{Serving, StartFailure};
 use super::start::Reporter;
 use crate::bridge::uplink::LinkState;
 use crate::health::heartbeat::Sampler;
@@ -34,9 +34,14 @@ pub(crate) struct Run {
     pub(crate) sampler: Sampler,
     /// It accepts nothing: it was told so, or started so.
     pub(crate) paused: bool,
+    /// The address at which it alone serves, where it is isolated.
+    pub(crate) isolated: Option<String>,
     /// Its place among those that live, held to the end.
     pub(crate) _presence: Arc<Presence>,
 }
+
+/// An isolation that is under way.
+type Isolating = LocalBoxFuture<'static, Result<String, StartFailure>>;
 
 /// Why the process leaves, and how long it may take.
 struct Leave {
@@ -76,6 +81,7 @@ impl Run {
         let mut beats = interval(self.cluster.options().heartbeat_interval);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pausing: Option<LocalBoxFuture<'static, ()>> = None;
+        let mut isolating: Option<Isolating> = None;
         let mut superseded = self.serving.superseded();
         loop {
             tokio::select! {
@@ -88,8 +94,16 @@ impl Run {
                         return Leave { within: Duration::ZERO, why: "the master said so" };
                     }
                     // An order may come again on a new link; one that stands already is nothing new.
-                    Some(Command::Pause) if self.paused => {}
-                    Some(Command::Resume) if !self.paused => {}
+                    Some(Command::Pause) if self.paused || self.is_apart(&isolating) => {}
+                    Some(Command::Resume) if !self.paused && !self.is_apart(&isolating) => {}
+                    Some(Command::Isolate) if self.is_apart(&isolating) => self.report_address(),
+                    Some(Command::Isolate) => {
+                        info!("isolating: from now on this worker serves at an address of its own");
+                        (self.paused, pausing) = (false, None);
+                        self.reporter.set_paused(false);
+                        self.reporter.set_isolated(true);
+                        isolating = Some(self.serving.isolate());
+                    }
                     Some(Command::Pause) => {
                         info!("pausing");
                         self.paused = true;
@@ -97,7 +111,7 @@ impl Run {
                         pausing = Some(self.serving.pause());
                     }
                     Some(Command::Resume) => {
-                        pausing = None;
+                        (pausing, isolating) = (None, None);
                         self.resume().await;
                     }
                 },
@@ -105,6 +119,10 @@ impl Run {
                     pausing = None;
                     info!("paused");
                     self.reporter.report(&Report::Paused);
+                }
+                isolated = poll_if_any(&mut isolating) => {
+                    isolating = None;
+                    self.isolated(isolated);
                 }
                 signal = self.signals.next() => if signal != Signal::HUP {
                     return Leave { within: stop_timeout, why: "a signal said so" };
@@ -123,12 +141,44 @@ impl Run {
     async fn resume(&mut self) {
         match self.serving.accept().await {
             Ok(_) => {
-                self.paused = false;
+                (self.paused, self.isolated) = (false, None);
                 self.reporter.set_paused(false);
+                self.reporter.set_isolated(false);
                 info!("serving again");
                 self.reporter.report(&Report::Resumed);
             }
             Err(e) => warn!(error = %chain(&e), "accepting again failed"),
+        }
+    }
+
+    fn is_apart(&self, isolating: &Option<Isolating>) -> bool {
+        self.isolated.is_some() || isolating.is_some()
+    }
+
+    /// It serves at an address of its own, or cannot; then it accepts nothing.
+    fn isolated(&mut self, isolated: Result<String, StartFailure>) {
+        match isolated {
+            Ok(address) => {
+                info!(address, "isolated");
+                self.isolated = Some(address);
+                self.report_address();
+            }
+            Err(e) => {
+                let cause = chain(&e);
+                warn!(error = %cause, "isolated, and served nowhere");
+                self.paused = true;
+                self.reporter.report(&Report::Isolated {
+                    address: Err(cause),
+                });
+            }
+        }
+    }
+
+    fn report_address(&self) {
+        if let Some(address) = self.isolated.clone() {
+            self.reporter.report(&Report::Isolated {
+                address: Ok(address),
+            });
         }
     }
 
@@ -159,7 +209,7 @@ impl Run {
     }
 }
 
-async fn poll_if_any(future: &mut Option<LocalBoxFuture<'static, ()>>) {
+async fn poll_if_any<T>(future: &mut Option<LocalBoxFuture<'static, T>>) -> T {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,

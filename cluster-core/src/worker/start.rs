@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -10,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::application::{Application, StartFailure};
 use super::boot::BootRecord;
+use super::debugger;
 use super::keepsake::Keepsake;
 use super::run::{self, Run};
 use crate::bridge::handshake::{HandshakeError, PATIENCE};
@@ -68,6 +70,8 @@ pub(crate) struct Reporter {
     last: Arc<Mutex<Option<Report>>>,
     /// It accepts nothing.
     paused: Arc<AtomicBool>,
+    /// It accepts at an address of its own alone.
+    isolated: Arc<AtomicBool>,
 }
 
 impl Reporter {
@@ -76,6 +80,7 @@ impl Reporter {
             outbox,
             last: Arc::default(),
             paused: Arc::default(),
+            isolated: Arc::default(),
         }
     }
 
@@ -84,8 +89,16 @@ impl Reporter {
         self.paused.store(paused, Ordering::Relaxed);
     }
 
+    /// The same of whether it serves at an address of its own alone.
+    pub(crate) fn set_isolated(&self, isolated: bool) {
+        self.isolated.store(isolated, Ordering::Relaxed);
+    }
+
     fn standing(&self) -> Standing {
         match &*self.last.lock() {
+            Some(Report::Listening { .. }) if self.isolated.load(Ordering::Relaxed) => {
+                Standing::Isolated
+            }
             Some(Report::Listening { .. }) if self.paused.load(Ordering::Relaxed) => {
                 Standing::Paused
             }
@@ -148,7 +161,7 @@ pub(crate) async fn start(
             });
         }
     };
-    let (generation, paused) = (boot.generation, boot.paused);
+    let (generation, paused, apart) = (boot.generation, boot.paused, boot.awaits_debugger);
     let cluster = Cluster::new(
         Arc::clone(&hub),
         generation,
@@ -169,7 +182,16 @@ pub(crate) async fn start(
     let _ = timeout(PATIENCE, roster.wait_for(|come| *come)).await;
     cluster.status().offer_all();
     actix_rt::spawn(keep_up(cluster.clone(), reporter.clone(), link.clone()));
-    let mut starting = application.start(cluster.clone(), means);
+    let (here, awaited) = (cluster.clone(), apart);
+    let mut starting = async move {
+        if awaited {
+            info!("waiting for a debugger");
+            debugger::attached().await;
+            info!("a debugger is attached; going on");
+        }
+        application.start(here, means).await
+    }
+    .boxed_local();
     let started = loop {
         tokio::select! {
             started = &mut starting => break started,
@@ -180,7 +202,7 @@ pub(crate) async fn start(
                 Some(Command::Retire { .. } | Command::Abort) | None => {
                     return Err(WorkerError::Dismissed);
                 }
-                Some(Command::Pause | Command::Resume) => {}
+                Some(Command::Pause | Command::Resume | Command::Isolate) => {}
             },
         }
     };
@@ -193,7 +215,9 @@ pub(crate) async fn start(
         let mut beat = sampler.sample();
         serving.sample(&mut beat);
         reporter.report(&Report::Beat(beat));
-        let addresses = if paused {
+        let addresses = if apart {
+            vec![serving.isolate().await?]
+        } else if paused {
             Vec::new()
         } else {
             serving.accept().await?
@@ -206,7 +230,8 @@ pub(crate) async fn start(
                 addresses: addresses.clone(),
             });
             info!(addresses = %addresses.join(" "), "serving");
-            reporter.set_paused(paused);
+            reporter.set_paused(paused && !apart);
+            reporter.set_isolated(apart);
             let run = Run {
                 cluster: cluster.clone(),
                 reporter,
@@ -215,7 +240,8 @@ pub(crate) async fn start(
                 signals,
                 link,
                 sampler,
-                paused,
+                paused: paused && !apart,
+                isolated: addresses.first().filter(|_| apart).cloned(),
                 _presence: presence,
             };
             Ok(Started {

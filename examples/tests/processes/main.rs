@@ -8,6 +8,7 @@ mod accidents;
 mod addresses;
 mod adoption;
 mod bad_starts;
+mod debugging;
 mod decay;
 mod documents;
 mod ecv;

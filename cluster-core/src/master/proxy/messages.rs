@@ -36,6 +36,8 @@ pub(crate) enum What {
     Unlinked,
     /// It is alive.
     Beat(Beat),
+    /// It serves at this address of its own alone; or why it cannot.
+    Isolated(Result<String, String>),
     /// It has ended; nothing more comes from it.
     Ended,
 }

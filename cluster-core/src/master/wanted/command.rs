@@ -225,6 +225,7 @@ mod tests {
             state: State::Active,
             generation: Generation(1),
             killed: false,
+            apart: false,
         });
         let view = View {
             workers: &workers,

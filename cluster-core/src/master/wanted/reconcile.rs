@@ -47,6 +47,11 @@ pub(crate) enum Step {
         /// Which.
         worker: WorkerId,
     },
+    /// Isolate a worker in whose place another serves now, and tell the queue (`gone`).
+    Isolate {
+        /// Which.
+        worker: WorkerId,
+    },
     /// Push a worker on the queue.
     Enqueue {
         /// Which.
@@ -111,7 +116,8 @@ pub(crate) fn next(wanted: &Wanted, view: &View<'_>) -> Step {
         return step;
     }
 
-    let all_up = view.workers.iter().all(|worker| worker.state.is_up());
+    let is_up = |worker: &WorkerView| worker.apart || worker.state.is_up();
+    let all_up = view.workers.iter().all(is_up);
     if complete && all_up && view.queue.is_empty() {
         return Step::Settled;
     }
@@ -187,7 +193,7 @@ fn is_rolled(wanted: &Wanted, view: &View<'_>) -> bool {
         let mut outdated = view
             .workers
             .iter()
-            .filter(|worker| worker.generation < roll.to);
+            .filter(|worker| worker.generation < roll.to && !worker.apart);
         outdated.all(|worker| !worker.state.is_living() && !view.queue.contains(worker.id))
     })
 }
@@ -203,7 +209,10 @@ fn replace(view: &View<'_>, may_begin: bool) -> Option<Step> {
         Phase::Dismissing => None,
         // It goes by itself, and what it leaves behind is a missing worker.
         _ if !is_living => Some(Step::Dismiss { worker }),
-        Phase::Starting { successor, .. } => is_up(successor).then_some(Step::Dismiss { worker }),
+        Phase::Starting { successor, .. } => is_up(successor).then_some(match entry.reason {
+            Reason::Isolate => Step::Isolate { worker },
+            _ => Step::Dismiss { worker },
+        }),
         Phase::Waiting { .. } => may_begin.then_some(Step::Start {
             as_successor_of: Some(worker),
         }),

@@ -29,6 +29,9 @@ enum Act {
     Timer(usize, Event),
     /// A policy or the nanny wants a worker replaced.
     Condemn(usize),
+    /// An operator wants a worker isolated, or gives it back.
+    Isolate(usize),
+    Release(usize),
     /// Milliseconds pass.
     Time(u64),
 }
@@ -85,7 +88,11 @@ impl Simulation {
     }
 
     fn with_view<T>(&mut self, ask: impl FnOnce(&mut Wanted, &View<'_>) -> T) -> T {
-        let workers: Vec<_> = self.workers.values().map(|worker| worker.view).collect();
+        let apart = |view: WorkerView| WorkerView {
+            apart: self.wanted.isolated.contains(&view.id),
+            ..view
+        };
+        let workers: Vec<_> = self.workers.values().map(|w| apart(w.view)).collect();
         let view = View {
             workers: &workers,
             queue: &self.queue,
@@ -96,10 +103,10 @@ impl Simulation {
     }
 
     fn count(&self, is: impl Fn(State) -> bool) -> u32 {
-        self.workers
-            .values()
-            .map(|worker| u32::from(is(worker.view.state)))
-            .sum()
+        // Those that are isolated count for nothing.
+        let counted = |worker: &&Simulated| !self.wanted.isolated.contains(&worker.view.id);
+        let workers = self.workers.values().filter(counted);
+        workers.map(|worker| u32::from(is(worker.view.state))).sum()
     }
 
     fn state(&self, worker: WorkerId) -> Option<State> {
@@ -200,6 +207,14 @@ impl Simulation {
                     assert_eq!(self.state(worker), Some(State::Paused));
                     self.feed(worker, Event::Resume);
                 }
+                Step::Isolate { worker } => {
+                    let (old, successor) = self.replaced.take().expect("it has a successor");
+                    assert!(old == worker && self.state(successor).is_some_and(State::is_up));
+                    let left = self.queue.gone(worker);
+                    assert!(left.is_some_and(|(entry, _)| entry.reason == Reason::Isolate));
+                    self.wanted.isolate(worker);
+                    self.feed(worker, Event::Isolate);
+                }
                 Step::Enqueue { worker, reason } => self.enqueue(worker, reason),
                 Step::Kill { worker } => {
                     assert!(self.wanted.stopping.is_some());
@@ -212,6 +227,7 @@ impl Simulation {
                         self.workers
                             .values()
                             .all(|worker| !worker.view.state.is_living()
+                                || self.wanted.isolated.contains(&worker.view.id)
                                 || worker.view.generation >= roll.to)
                     );
                     let old = self.replaced.and_then(|(old, _)| self.workers.get(&old));
@@ -247,6 +263,7 @@ impl Simulation {
                 state: State::Forked,
                 generation: self.wanted.generation,
                 killed: false,
+                apart: false,
             },
             timer: None,
         };
@@ -344,8 +361,28 @@ impl Simulation {
             }
             Act::Condemn(number) => {
                 let id = self.pick(*number);
-                if let Some(id) = id.filter(|id| self.state(*id).is_some_and(State::is_living)) {
+                let watched = |id: &WorkerId| {
+                    let is_living = self.state(*id).is_some_and(State::is_living);
+                    is_living && !self.wanted.isolated.contains(id)
+                };
+                if let Some(id) = id.filter(watched) {
                     self.enqueue(id, Reason::Silent { silent_ms: 1 });
+                }
+            }
+            Act::Isolate(number) => {
+                let id = self.pick(*number);
+                let up = |id: &WorkerId| self.state(*id).is_some_and(State::is_up);
+                if let Some(id) = id.filter(up) {
+                    self.enqueue(id, Reason::Isolate);
+                }
+            }
+            Act::Release(number) => {
+                let isolated: Vec<_> = self.wanted.isolated.iter().copied().collect();
+                if let Some(place) = number.checked_rem(isolated.len())
+                    && self.state(isolated[place]) == Some(State::Isolated)
+                {
+                    self.wanted.isolated.remove(&isolated[place]);
+                    self.feed(isolated[place], Event::Resume);
                 }
             }
             Act::Time(ms) => self.now += Duration::from_millis(*ms),

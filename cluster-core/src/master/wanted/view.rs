@@ -18,6 +18,8 @@ pub(crate) struct WorkerView {
     pub(crate) generation: Generation,
     /// It has been sent SIGKILL.
     pub(crate) killed: bool,
+    /// It is isolated: whoever debugs it decides what becomes of it.
+    pub(crate) apart: bool,
 }
 
 /// Everything a decision rests on.
@@ -34,11 +36,11 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The workers that are neither gone nor going.
+    /// The workers that are neither gone nor going, nor isolated.
     pub(crate) fn living(&self) -> impl Iterator<Item = &'a WorkerView> {
         self.workers
             .iter()
-            .filter(|worker| worker.state.is_living())
+            .filter(|worker| worker.state.is_living() && !worker.apart)
     }
 
     /// The living but for the one that a starting successor will replace: what is to be `count` in the end.

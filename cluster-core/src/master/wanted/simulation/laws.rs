@@ -33,6 +33,8 @@ fn harmless() -> impl Strategy<Value = Act> {
         2 => any_command().prop_map(Act::Command),
         8 => any::<usize>().prop_map(Act::Advance),
         1 => any::<usize>().prop_map(Act::Condemn),
+        1 => any::<usize>().prop_map(Act::Isolate),
+        1 => any::<usize>().prop_map(Act::Release),
         1 => (any::<usize>(), stale).prop_map(|(n, event)| Act::Timer(n, event)),
         1 => (0_u64..20_000).prop_map(Act::Time),
     ]
@@ -72,10 +74,16 @@ proptest! {
         }
         prop_assert_eq!(simulation.calm(), Step::Settled);
         prop_assert_eq!(simulation.count(State::is_up), simulation.wanted.count);
-        prop_assert_eq!(simulation.workers.len() as u32, simulation.wanted.count);
+        let isolated = simulation.wanted.isolated.clone();
+        let others = simulation.workers.len() - isolated.len();
+        prop_assert_eq!(others as u32, simulation.wanted.count);
         prop_assert!(simulation.queue.is_empty());
         prop_assert_eq!(simulation.wanted.roll, None);
         for worker in simulation.workers.values() {
+            if isolated.contains(&worker.view.id) {
+                prop_assert_eq!(worker.view.state, State::Isolated);
+                continue;
+            }
             prop_assert!(worker.view.generation >= simulation.rolled_to);
             let paused = simulation.wanted.pauses(worker.view.id);
             prop_assert_eq!(worker.view.state == State::Paused, paused);

@@ -1,0 +1,6 @@
+//! Seeing into one process while the others serve on.
+
+mod debugger;
+mod isolation;
+mod log_level;
+mod stacks;

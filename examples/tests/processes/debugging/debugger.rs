@@ -1,0 +1,281 @@
+//! A debugger at one worker, while the others serve.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use cluster_core::operator::{Operator, OperatorError};
+use cluster_core::{Debugging, Operation};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::support::{Address, Cluster, Connection, Load, Setup, children, within};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// An operator who debugs a worker; none where it has left.
+type Over = Option<Result<Value, OperatorError>>;
+
+struct Session {
+    over: JoinHandle<Over>,
+    commands: mpsc::Receiver<String>,
+    leave: oneshot::Sender<()>,
+}
+
+impl Session {
+    fn begin(cluster: &Cluster, worker: Option<u32>) -> Self {
+        let directory = cluster.path("run");
+        let (command, commands) = mpsc::channel();
+        let (leave, left) = oneshot::channel();
+        let operate = move || async move {
+            let mut operator = Operator::connect(&directory).await?;
+            let operation = Operation::Debug(Debugging::Attach { worker });
+            let tell = |note: cluster_core::ProgressNote| {
+                if note.done == 1 {
+                    command.send(note.note).unwrap();
+                }
+            };
+            operator.operate(operation, tell).await
+        };
+        let over = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async {
+                tokio::select! {
+                    over = operate() => Some(over),
+                    _ = left => None,
+                }
+            })
+        });
+        Session {
+            over,
+            commands,
+            leave,
+        }
+    }
+
+    /// The command that connects a debugger.
+    fn command(&self) -> String {
+        self.commands.recv_timeout(LONG).expect("a debug server")
+    }
+
+    fn outcome(self) -> Result<Value, OperatorError> {
+        let over = self.over.join().unwrap();
+        drop(self.leave);
+        over.expect("it has not left")
+    }
+
+    /// The operator goes away.
+    fn leave(self) {
+        self.leave.send(()).unwrap();
+        assert!(self.over.join().unwrap().is_none());
+    }
+}
+
+/// A breakpoint at the line that is so many below the one that begins so.
+fn at(begins: &str, below: usize) -> String {
+    let source = include_str!("../../../src/bin/hello.rs");
+    let line = source
+        .lines()
+        .position(|line| line.starts_with(begins))
+        .unwrap();
+    format!("break hello.rs:{}", line + 1 + below)
+}
+
+/// A breakpoint inside a handler.
+fn at_roll_call() -> String {
+    at("async fn roll_call(", 1)
+}
+
+/// gdb, connected as the cluster says, with these commands.
+fn gdb(command: &str, then: &[&str]) -> Child {
+    let words = "exec timeout 100 ".to_owned() + command;
+    let mut gdb = Command::new("sh");
+    gdb.args(["-c", &(words + " \"$@\""), "gdb", "-batch", "-nx"]);
+    gdb.args([
+        "-iex",
+        "set pagination off",
+        "-iex",
+        "set breakpoint pending off",
+    ]);
+    for one in then {
+        gdb.args(["-ex", one]);
+    }
+    gdb.stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+fn worker(status: &Value, id: u32) -> Value {
+    let mut workers = status["workers"].as_array().unwrap().iter();
+    let found = workers.find(|worker| worker["id"] == id);
+    found.cloned().unwrap_or(Value::Null)
+}
+
+fn servers(cluster: &Cluster) -> usize {
+    let of_master = children(cluster.master());
+    of_master
+        .iter()
+        .filter(|(_, name)| name == "gdbserver")
+        .count()
+}
+
+#[test]
+fn a_handler_is_stopped_at_stepped_and_gone_on_from_while_the_others_serve() {
+    let cluster = Setup::hello().start();
+    let asked = Operation::Debug(Debugging::Isolate { worker: 1 });
+    let isolated = cluster.operate(asked).unwrap();
+    let own = Address::parse(isolated["address"].as_str().unwrap());
+    let load = Load::on(&cluster.app(), 2, 1);
+    let session = Session::begin(&cluster, Some(1));
+    let command = session.command();
+    assert!(command.contains("target remote 127.0.0.1:"), "{command}");
+    assert_eq!(worker(&cluster.status(), 1)["debugger"], command.as_str());
+    let gdb = gdb(
+        &command,
+        &[
+            &at_roll_call(),
+            "continue",
+            "bt 2",
+            "next",
+            "next",
+            "info breakpoints",
+            "delete",
+            "detach",
+        ],
+    );
+    // Whoever debugs asks for what is to be looked at; the answer comes when it goes on.
+    let answer = within(LONG, "an answer of the worker that is debugged", || {
+        Connection::get(&own, "/roll-call").ok()
+    });
+    assert_eq!(answer.status, 200);
+    let said = text(&gdb.wait_with_output().unwrap());
+    assert!(
+        said.contains("Breakpoint 1, ") && said.contains("roll_call"),
+        "{said}"
+    );
+    assert!(said.contains("breakpoint already hit 1 time"), "{said}");
+    assert!(said.contains("#1") && said.contains("hello.rs"), "{said}");
+    let over = session.outcome().unwrap();
+    assert_eq!(
+        (&over["worker"], &over["retires"]),
+        (&1.into(), &false.into()),
+        "it was isolated before"
+    );
+    load.end().assert_lost_only_to(&[]);
+    assert_eq!(
+        Connection::get(&own, "/").unwrap().body,
+        "hello",
+        "it serves its own address on"
+    );
+    assert_eq!(servers(&cluster), 0);
+    assert_eq!(worker(&cluster.status(), 1)["debugger"], Value::Null);
+    cluster.stop();
+}
+
+#[test]
+fn a_worker_that_is_isolated_for_a_session_ends_with_it_however_that_ends() {
+    let cluster = Setup::hello().start();
+    let load = Load::on(&cluster.app(), 2, 1);
+    // Nobody connects, and the operator goes away.
+    let session = Session::begin(&cluster, Some(1));
+    let _ = session.command();
+    session.leave();
+    cluster.until(LONG, "its end", |status| {
+        worker(status, 1) == Value::Null && status["serving"] == 2
+    });
+    // Somebody is connected, and the operator goes away.
+    let session = Session::begin(&cluster, Some(2));
+    let gdb = gdb(&session.command(), &[&at_roll_call(), "continue"]);
+    within(LONG, "a worker that runs", || {
+        let line = cluster.log.find(0, LONG, |line| {
+            line.is("master", "Remote debugging from host")
+        });
+        line.map(drop)
+    });
+    session.leave();
+    let said = text(&gdb.wait_with_output().unwrap());
+    cluster.until(LONG, "its end", |status| {
+        worker(status, 2) == Value::Null && status["serving"] == 2
+    });
+    assert!(said.contains("Breakpoint 1 at"), "{said}");
+    load.end().assert_lost_only_to(&[]);
+    assert_eq!(servers(&cluster), 0);
+    cluster.stop();
+}
+
+#[test]
+fn a_fresh_worker_waits_for_the_debugger_before_its_first_step() {
+    let cluster = Setup::hello().start();
+    let session = Session::begin(&cluster, None);
+    let command = session.command();
+    let status = cluster.status();
+    let state = worker(&status, 3)["state"].clone();
+    assert!(state == "forked" || state == "warming", "{state}");
+    assert_eq!(status["serving"], 2);
+    let gdb = gdb(
+        &command,
+        &[
+            &at("async fn hello()", 1),
+            "continue",
+            "bt 1",
+            "delete",
+            "continue",
+        ],
+    );
+    // It comes to serve, at an address of its own.
+    let status = cluster.until(LONG, "a worker that serves alone", |status| {
+        worker(status, 3)["isolated"].is_string()
+    });
+    assert_eq!(status["serving"], 2);
+    let own = Address::parse(worker(&status, 3)["isolated"].as_str().unwrap());
+    assert_eq!(Connection::get(&own, "/whoami").unwrap().json()["id"], 3);
+    // The debugger dies.
+    let [(itself, _)] = children(gdb.id()).try_into().unwrap();
+    assert!(crate::support::signal(itself, crate::support::Signal::KILL));
+    let said = text(&gdb.wait_with_output().unwrap());
+    assert!(said.contains("Breakpoint 1, "), "{said}");
+    assert_eq!(session.outcome().unwrap()["retires"], true);
+    cluster.until(LONG, "its end", |status| worker(status, 3) == Value::Null);
+    assert_eq!(cluster.serving().len(), 2);
+    cluster.stop();
+}
+
+#[test]
+fn a_cluster_stops_with_a_worker_that_stands_still() {
+    let cluster = Setup::hello().start();
+    let session = Session::begin(&cluster, Some(2));
+    let _ = session.command();
+    cluster.stop();
+    let _ = session.outcome();
+}
+
+#[test]
+fn without_a_debug_server_the_way_out_is_told() {
+    let cluster = Setup::hello().env("PATH", "/nowhere").start();
+    let error = Session::begin(&cluster, Some(1)).outcome().unwrap_err();
+    assert!(
+        error.to_string().contains("apt-get install gdbserver"),
+        "{error}"
+    );
+    let error = Session::begin(&cluster, None).outcome().unwrap_err();
+    assert!(
+        error.to_string().contains("apt-get install gdbserver"),
+        "{error}"
+    );
+    assert_eq!(
+        cluster.serving().len(),
+        2,
+        "nobody was isolated for nothing"
+    );
+    cluster.stop();
+}
