@@ -225,6 +225,9 @@ async fn release(
     Ok(HttpResponse::Ok().json(released))
 }
 
+/// Between two signs of life on the stream of a debugging session: that a page was closed is noticed by them, and the worker stands still
+/// until then.
+const PULSE: Duration = Duration::from_millis(500);
 /// What may wait to be told of a debugging session: a few words in its life.
 const NOTES: usize = 16;
 
@@ -251,7 +254,7 @@ async fn attach(
     let state = Some((session.boxed_local(), noted));
     let events = stream::unfold(state, |state| async {
         let (mut session, mut noted) = state?;
-        let silence = tokio::time::sleep(SILENCE);
+        let silence = tokio::time::sleep(PULSE);
         let (event, goes_on) = tokio::select! {
             biased;
             Some(note) = noted.recv() => {

@@ -1,5 +1,7 @@
 //! A debugger at one worker, while the others serve.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -277,5 +279,24 @@ fn without_a_debug_server_the_way_out_is_told() {
         2,
         "nobody was isolated for nothing"
     );
+    cluster.stop();
+}
+
+#[test]
+fn a_page_that_is_closed_ends_the_session_that_it_had_begun() {
+    let cluster = Setup::hello().start();
+    let port = cluster.monitor().port();
+    let mut page = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    page.set_read_timeout(Some(LONG)).unwrap();
+    page.write_all(b"POST /debug/attach/1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let mut lines = BufReader::new(page).lines();
+    assert!(lines.any(|line| line.unwrap() == "event: attached"));
+    assert_eq!(servers(&cluster), 1);
+    drop(lines);
+    cluster.until(LONG, "its end", |status| {
+        worker(status, 1) == Value::Null && status["serving"] == 2
+    });
+    assert_eq!(servers(&cluster), 0);
     cluster.stop();
 }
