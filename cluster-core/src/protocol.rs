@@ -13,7 +13,7 @@ use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::wire::message::wire_message;
 
 pub(crate) use adoption::{Adopt, Heritage, Standing};
-pub use beat::Beat;
+pub use beat::{Beat, LATENCY_BOUNDS_US};
 
 /// The version of the protocol that this build speaks.
 pub(crate) const PROTOCOL: u16 = 1;
@@ -235,6 +235,11 @@ pub enum Operation {
         /// then told by the status.
         wait: bool,
     },
+    /// Replace one worker: its successor serves first.
+    Recycle {
+        /// Its id or pid.
+        worker: u32,
+    },
 }
 
 /// Whom an operator's event is told. Append-only.
@@ -406,7 +411,7 @@ mod tests {
             Report::Beat(beat),
             &[
                 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0,
-                0, 0, 0, 0, 0, 0,
+                0, 0, 0, 0, 0, 0, 0,
             ],
         );
         let roster = Roster {
@@ -425,6 +430,11 @@ mod tests {
             },
             &[1, 3, 3],
         );
+        let recycle = Operate {
+            number: 1,
+            operation: Operation::Recycle { worker: 3 },
+        };
+        golden(10, recycle, &[1, 10, 3]);
         golden(
             11,
             Outcome {

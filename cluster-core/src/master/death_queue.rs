@@ -38,6 +38,20 @@ pub(crate) enum Reason {
     PutBack,
 }
 
+impl Reason {
+    /// Its kind: a word of few, for whoever counts.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Reason::Roll => "roll",
+            Reason::Upgrade => "upgrade",
+            Reason::Operator => "operator",
+            Reason::Silent { .. } => "silent",
+            Reason::Decay(decay) => decay.rule(),
+            Reason::PutBack => "put-back",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
