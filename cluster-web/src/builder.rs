@@ -39,6 +39,7 @@ pub struct Builder<R> {
     actors: Vec<(Vec<Role>, Bind)>,
     ecv: EcvSettings,
     monitor: Vec<MonitorExtension>,
+    dependencies: Option<&'static str>,
     should_retire: Option<ShouldRetire>,
     get_logger: Option<GetLogger>,
 }
@@ -51,6 +52,7 @@ impl<R: Runs> Builder<R> {
             actors: Vec::new(),
             ecv: EcvSettings::default(),
             monitor: Vec::new(),
+            dependencies: None,
             should_retire: None,
             get_logger: None,
         }
@@ -83,9 +85,17 @@ impl<R: Runs> Builder<R> {
         self
     }
 
-    /// Adds routes to the monitor. They come before its own, and so can replace them.
+    /// Adds routes to the monitor. They come before its own, and so can replace them. Who may ask them is decided as for its own: what is
+    /// asked for by other methods than GET and HEAD acts.
     pub fn monitor(mut self, extend: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
         self.monitor.push(Arc::new(extend));
+        self
+    }
+
+    /// What the program is made of, for the monitor to show: `.dependencies(cluster_web::dependencies!())`. A program that was built by
+    /// `cargo auditable build` says it by itself, and then that counts.
+    pub fn dependencies(mut self, of_this_program: &'static str) -> Self {
+        self.dependencies = Some(of_this_program);
         self
     }
 
@@ -150,7 +160,7 @@ impl<R: Runs> Builder<R> {
             Some(options) => options,
             None => Options::load()?,
         };
-        let monitor = ClusterMonitor::new(self.monitor, self.ecv);
+        let monitor = ClusterMonitor::new(self.monitor, self.ecv, self.dependencies);
         let mut launch = self
             .runs
             .launch(options)?

@@ -189,7 +189,8 @@ impl Connection {
         self.exchange(method, path, headers, "")
     }
 
-    fn exchange(
+    /// Sends a request, and waits for the answer.
+    pub(crate) fn exchange(
         &mut self,
         method: &str,
         path: &str,
@@ -197,8 +198,10 @@ impl Connection {
         body: &str,
     ) -> Result<Answer, Failure> {
         let length = body.len();
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\ncontent-length: {length}\r\n");
+        if headers.iter().all(|(name, _)| *name != "host") {
+            request.push_str("host: localhost\r\n");
+        }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

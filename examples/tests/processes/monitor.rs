@@ -1,0 +1,6 @@
+//! The monitor: who may do what there, what it says to machines, and its page in a real browser.
+
+mod fuzz;
+mod machines;
+mod metrics;
+mod safety;
