@@ -3,4 +3,5 @@
 mod fuzz;
 mod machines;
 mod metrics;
+mod page;
 mod safety;
