@@ -92,7 +92,7 @@ pub(super) static KEYS: &[Key] = &[
     key!(LISTENING, "port", Is("8080"), One { at: at!(port), rule: PORT },
         "The application's port; 0 takes any free one"),
     key!(LISTENING, "mon-host", Is("127.0.0.1"), One { at: at!(mon_host), rule: Address },
-        "The address the monitor listens on; whoever reaches it may operate the cluster"),
+        "The address the monitor listens on; where it is no loopback one, who acts there needs --mon-token"),
     key!(LISTENING, "mon-port", Is("8081"), One { at: at!(mon_port), rule: PORT },
         "The monitor's port; 0 takes any free one"),
     key!(LISTENING, "mon-token" or "monitor-token", Means("nobody acts by way of another address than a loopback one"),

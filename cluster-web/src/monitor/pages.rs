@@ -64,7 +64,7 @@ async fn set(
     name: Path<String>,
     value: Json<Value>,
 ) -> HttpResponse {
-    audit::tell(&request, format!("set status {name:?} to {value}"));
+    audit::tell(&request, format!("set status {:?} to {value}", *name));
     let mut everywhere = vec![Target::Master, Target::Workers];
     if cluster.state().cache_manager.is_some() {
         everywhere.push(Target::CacheManager);

@@ -1,5 +1,6 @@
 //! The monitor: who may do what there, what it says to machines, and its page in a real browser.
 
+mod costs;
 mod fuzz;
 mod machines;
 mod metrics;

@@ -75,7 +75,7 @@ const of = (more = {}) => new URLSearchParams({ namespace: chosen, ...more });
 
 async function choose(name) {
   chosen = name;
-  for (const [other, row] of rows) row.element.setAttribute('aria-selected', String(other === name));
+  for (const [other, row] of rows) row.element.classList.toggle('chosen', other === name);
   title.textContent = name;
   detail.hidden = false;
   search.value = '';

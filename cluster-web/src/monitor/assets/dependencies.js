@@ -41,7 +41,7 @@ function line(node, wanted) {
   const name = node.name ?? '';
   const at = wanted ? name.toLowerCase().indexOf(wanted) : -1;
   const shown = at < 0 ? [name] : [name.slice(0, at), make('mark', {}, name.slice(at, at + wanted.length)), name.slice(at + wanted.length)];
-  const more = [node.kind, node.repeated ? 'see above' : undefined, node.source === 'crates.io' ? undefined : node.source].filter(Boolean).join(', ');
+  const more = [node.kind, node.repeated ? 'spelled out elsewhere' : undefined, node.source === 'crates.io' ? undefined : node.source].filter(Boolean).join(', ');
   return [make('span', { class: 'mono' }, ...shown), make('span', { class: 'dim' }, node.version), make('span', { class: 'dim' }, more)];
 }
 

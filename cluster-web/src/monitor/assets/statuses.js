@@ -53,7 +53,7 @@ async function show(name) {
     const after = [...shown.keys()].sort().find((other) => other > name && shown.get(other).element.parentElement);
     all.insertBefore(status.element, after ? shown.get(after).element : null);
   }
-  write(status.sum, numbers ? `${entries.reduce((sum, entry) => sum + entry.status, 0)} together` : `${entries.length} processes`);
+  write(status.sum, numbers ? `${entries.reduce((sum, entry) => sum + entry.status, 0)} together` : entries.length === 1 ? '1 process' : `${entries.length} processes`);
   const pids = new Set(entries.map((entry) => entry.pid));
   for (const [pid, row] of status.rows) {
     if (!pids.has(pid)) {
@@ -85,7 +85,7 @@ function editor(name, path) {
       }
       try {
         const { processes } = await ask(path, { method: 'PUT', body: input.value });
-        toast(`${name}: set in ${processes} processes`);
+        toast(`${name}: set in ${processes === 1 ? '1 process' : `${processes} processes`}`);
         input.value = '';
         await show(name);
       } catch (error) {

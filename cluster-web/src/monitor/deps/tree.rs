@@ -1,5 +1,7 @@
 //! A list of packages as a tree: pure.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -39,19 +41,44 @@ enum Kind {
 const DEEPEST: usize = 64;
 
 impl Packages {
-    /// The tree of the package that is the program. One that is needed in several places has its own dependencies in the first of them alone; in
-    /// the others it is marked `repeated`.
+    /// The tree of the package that is the program. One that is needed in several places has its own dependencies where the way to it is
+    /// shortest; elsewhere it is marked `repeated`.
     pub(super) fn tree(&self) -> Value {
         let root = self
             .packages
             .iter()
             .position(|package| package.root)
             .unwrap_or_default();
-        let mut seen = vec![false; self.packages.len()];
-        self.node(root, &mut seen, 0)
+        self.node(root, None, &self.homes(root), 0)
     }
 
-    fn node(&self, at: usize, seen: &mut Vec<bool>, depth: usize) -> Value {
+    /// By package: from which other one it is reached first, going from near to far.
+    fn homes(&self, root: usize) -> BTreeMap<usize, Option<usize>> {
+        let mut homes = BTreeMap::from([(root, None)]);
+        let mut next = VecDeque::from([root]);
+        while let Some(at) = next.pop_front() {
+            let needs = self.packages.get(at).map(|package| &package.dependencies);
+            for need in needs
+                .into_iter()
+                .flatten()
+                .filter(|need| **need < self.packages.len())
+            {
+                if !homes.contains_key(need) {
+                    homes.insert(*need, Some(at));
+                    next.push_back(*need);
+                }
+            }
+        }
+        homes
+    }
+
+    fn node(
+        &self,
+        at: usize,
+        from: Option<usize>,
+        homes: &BTreeMap<usize, Option<usize>>,
+        depth: usize,
+    ) -> Value {
         let Some(package) = self.packages.get(at) else {
             return Value::Null;
         };
@@ -63,25 +90,23 @@ impl Packages {
         if package.kind == Kind::Build {
             node["kind"] = json!("build");
         }
-        let again = std::mem::replace(&mut seen[at], true);
         if package.dependencies.is_empty() {
             return node;
         }
-        if again || depth >= DEEPEST {
+        if homes.get(&at) != Some(&from) || depth >= DEEPEST {
             node["repeated"] = json!(true);
             return node;
         }
         let mut dependencies = Map::new();
-        for at in &package.dependencies {
-            let Some(needed) = self.packages.get(*at) else {
+        for need in &package.dependencies {
+            let Some(needed) = self.packages.get(*need) else {
                 continue;
             };
             let name = match dependencies.contains_key(&needed.name) {
                 true => format!("{}@{}", needed.name, needed.version),
                 false => needed.name.clone(),
             };
-            let node = self.node(*at, seen, depth + 1);
-            dependencies.insert(name, node);
+            dependencies.insert(name, self.node(*need, Some(at), homes, depth + 1));
         }
         node["dependencies"] = Value::Object(dependencies);
         node
@@ -108,10 +133,10 @@ mod tests {
         );
         let a = &tree["dependencies"]["a"];
         assert_eq!(a["dependencies"]["cc"]["kind"], "build");
-        let b = &a["dependencies"]["b"];
+        assert_eq!(a["dependencies"]["b"]["repeated"], true);
+        let b = &tree["dependencies"]["b"];
         assert_eq!(b["dependencies"]["a"]["repeated"], true);
         assert_eq!(b["dependencies"]["cc"]["version"], "5.0.0");
-        assert_eq!(tree["dependencies"]["b"]["repeated"], true);
         assert_eq!(
             tree["dependencies"].as_object().unwrap().len(),
             2,

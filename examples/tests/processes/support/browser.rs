@@ -177,7 +177,7 @@ impl Browser {
         let scheme = if dark { "dark" } else { "light" };
         self.tell(
             "Emulation.setEmulatedMedia",
-            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }),
+            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }, { "name": "prefers-reduced-motion", "value": "reduce" }] }),
         );
     }
 
