@@ -3,6 +3,7 @@
 mod addressee;
 mod cache;
 mod logs;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -15,6 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use logs::{Logs, Named};
+pub(crate) use statuses::{Recycle, Statuses};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
 };
@@ -87,6 +89,8 @@ pub(crate) enum Verb {
     MarkDown(Answer),
     Emit(Emit),
     Cache(Cache),
+    Recycle(Recycle),
+    Statuses(Statuses),
     Logs(Logs),
     Systemd(Systemd),
     Completions(Completions),

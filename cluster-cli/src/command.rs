@@ -6,11 +6,13 @@ mod emit;
 mod logs;
 mod mark;
 mod pause;
+mod recycle;
 mod restart;
 mod resume;
 pub(crate) mod run;
 mod scale;
 mod status;
+mod statuses;
 mod stop;
 pub(crate) mod systemd;
 mod upgrade;
@@ -48,6 +50,8 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::MarkDown(answer) => done(mark::down(common, answer).await),
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
+            Verb::Recycle(recycle) => done(recycle::recycle(common, recycle).await),
+            Verb::Statuses(statuses) => done(statuses::statuses(common, statuses).await),
             Verb::Logs(logs) => done(logs::logs(common, logs).await),
             Verb::Systemd(systemd) => done(systemd::systemd(common, systemd)),
             Verb::Completions(completions) => done(completions::completions(completions)),

@@ -240,6 +240,22 @@ pub enum Operation {
         /// Its id or pid.
         worker: u32,
     },
+    /// The names of all registered statuses.
+    Statuses,
+    /// The values of a registered status.
+    ReadStatus {
+        /// Its name.
+        name: String,
+        /// How the values of all processes are made one: `list`, `sum`, `min`, `max`, `merge`.
+        reduce: String,
+    },
+    /// Set a registered status in all processes.
+    SetStatus {
+        /// Its name.
+        name: String,
+        /// Its new value.
+        json: String,
+    },
 }
 
 /// Whom an operator's event is told. Append-only.
@@ -331,6 +347,9 @@ pub enum OperationError {
     /// The program on disk has failed; the old build serves on.
     #[error("the upgrade failed, and the old build serves on: {0}")]
     UpgradeFailed(String),
+    /// A registered status could not be read or set.
+    #[error("{0}")]
+    Status(String),
 }
 
 #[cfg(test)]
@@ -435,6 +454,14 @@ mod tests {
             operation: Operation::Recycle { worker: 3 },
         };
         golden(10, recycle, &[1, 10, 3]);
+        let read = Operate {
+            number: 1,
+            operation: Operation::ReadStatus {
+                name: "os".into(),
+                reduce: "sum".into(),
+            },
+        };
+        golden(10, read, &[1, 12, 2, b'o', b's', 3, b's', b'u', b'm']);
         golden(
             11,
             Outcome {

@@ -43,7 +43,10 @@ pub(crate) fn carry_out(
     };
     let (cluster, outbox) = (cluster.clone(), Arc::clone(outbox));
     actix_rt::spawn(async move {
-        let asks_only = operation == Operation::Status;
+        let asks_only = matches!(
+            operation,
+            Operation::Status | Operation::Statuses | Operation::ReadStatus { .. }
+        );
         let what = format!("{operation:?}");
         let (notes, mut noted) = mpsc::channel(NOTES);
         let mut outcome = std::pin::pin!(cluster.operate_with_progress(operation, Some(notes)));

@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Responder};
-use cluster_core::{Cluster, Reducer, StatusError, Target};
+use cluster_core::{Cluster, Reducer, StatusError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -65,11 +65,7 @@ async fn set(
     value: Json<Value>,
 ) -> HttpResponse {
     audit::tell(&request, format!("set status {:?} to {value}", *name));
-    let mut everywhere = vec![Target::Master, Target::Workers];
-    if cluster.state().cache_manager.is_some() {
-        everywhere.push(Target::CacheManager);
-    }
-    let set = cluster.status().set(&name, &value, everywhere).await;
+    let set = cluster.set_status(&name, &value).await;
     answer(set.map(|processes| json!({ "set": *name, "processes": processes })))
 }
 
