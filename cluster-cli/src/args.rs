@@ -4,6 +4,7 @@ mod addressee;
 mod cache;
 mod debugging;
 mod logs;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -17,6 +18,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use debugging::{Debug, Isolate, LogLevel, Profile, Release, Stacks};
 pub(crate) use logs::{Logs, Named};
+pub(crate) use statuses::{Recycle, Statuses};
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
 };
@@ -89,6 +91,8 @@ pub(crate) enum Verb {
     MarkDown(Answer),
     Emit(Emit),
     Cache(Cache),
+    Recycle(Recycle),
+    Statuses(Statuses),
     Logs(Logs),
     LogLevel(LogLevel),
     Stacks(Stacks),

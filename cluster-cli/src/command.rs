@@ -10,6 +10,7 @@ mod logs;
 mod mark;
 mod pause;
 mod profile;
+mod recycle;
 mod release;
 mod restart;
 mod resume;
@@ -17,6 +18,7 @@ pub(crate) mod run;
 mod scale;
 mod stacks;
 mod status;
+mod statuses;
 mod stop;
 pub(crate) mod systemd;
 mod upgrade;
@@ -54,6 +56,8 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
             Verb::MarkDown(answer) => done(mark::down(common, answer).await),
             Verb::Emit(emit) => done(emit::emit(common, emit).await),
             Verb::Cache(cache) => done(cache::cache(common, cache).await),
+            Verb::Recycle(recycle) => done(recycle::recycle(common, recycle).await),
+            Verb::Statuses(statuses) => done(statuses::statuses(common, statuses).await),
             Verb::Logs(logs) => done(logs::logs(common, logs).await),
             Verb::LogLevel(level) => done(log_level::log_level(common, level).await),
             Verb::Stacks(stacks) => done(stacks::stacks(common, stacks).await),

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use object::read::{Object, ReadCache};
+use object::read::{Object, ObjectSection, ReadCache};
 
 /// The build id: in hexadecimal, the linker's own (a hash of the program) where the file has one, else the file's size and time of change.
 ///
@@ -20,6 +20,15 @@ pub(crate) fn id() -> &'static str {
 pub fn time() -> SystemTime {
     let changed = std::fs::metadata("/proc/self/exe").and_then(|file| file.modified());
     changed.unwrap_or(UNIX_EPOCH)
+}
+
+/// A section of the program that runs, by its name; none where there is none, or it has more bytes than `most`.
+pub fn section(name: &str, most: u64) -> Option<Vec<u8>> {
+    let cache = ReadCache::new(File::open("/proc/self/exe").ok()?);
+    let program = object::File::parse(&cache).ok()?;
+    let section = program.section_by_name(name)?;
+    let bytes = section.size() <= most;
+    bytes.then(|| section.data().ok().map(<[u8]>::to_vec))?
 }
 
 /// Bytes of the linker's id that are shown; enough that no two builds share them.
@@ -53,5 +62,7 @@ mod tests {
         assert!(time() > UNIX_EPOCH && time() <= SystemTime::now());
         assert_ne!(mine, of_file("/bin/sh").unwrap());
         assert_eq!(of_file("/nowhere"), None);
+        assert!(section(".text", u64::MAX).is_some_and(|text| !text.is_empty()));
+        assert_eq!((section(".text", 1), section(".no-such", 1)), (None, None));
     }
 }

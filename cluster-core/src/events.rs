@@ -94,6 +94,10 @@ pub struct Retiring {
     pub pid: u32,
     /// Why it is replaced, as people read it; none where it ends by itself, or there is to be one less.
     pub reason: Option<String>,
+    /// The same as a word of few, for whoever counts: `roll`, `upgrade`, `put-back`, `operator`, `silent`, the name of a rule (`max-age` and
+    /// its like, `should_retire`), or `scale` where none is put in its place.
+    #[serde(default)]
+    pub kind: String,
 }
 
 /// A worker's process has ended.

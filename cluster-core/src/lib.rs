@@ -68,9 +68,9 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
-pub use build::time as build_time;
+pub use build::{section as program_section, time as build_time};
 pub use cluster::{ClusterError, Launch, MainOutcome, Running, run_main};
-pub use cluster_macros::{Event, HandlerActor, Request, main};
+pub use cluster_macros::{Event, HandlerActor, Request, dependencies, main};
 pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
     HandledBy, HandlerActor, Kind, Request, Subscription, Target, To, Undelivered,
@@ -88,12 +88,13 @@ pub use node::{
 };
 pub use options::{
     AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions,
-    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome, Place, Sources,
-    TlsOptions,
+    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome, Place, Secret,
+    Sources, TlsOptions,
 };
 pub use panics::{contain_panic, mark_arbiter};
 pub use protocol::{
-    Addressee, Beat, DebugError, Debugging, Operation, OperationError, Refused, StartStep, Subject,
+    Addressee, Beat, DebugError, Debugging, LATENCY_BOUNDS_US, Operation, OperationError, Refused,
+    StartStep, Subject,
 };
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use sys::page::{MAX_SLOTS, Page, Slot};

@@ -3,6 +3,7 @@
 pub(crate) mod builtin;
 pub(crate) mod debugging;
 mod probes;
+mod registered;
 pub(crate) mod state;
 
 use std::future::Future;
@@ -18,12 +19,12 @@ pub use state::{
 };
 
 use crate::emitter::hub::Hub;
-use crate::emitter::{Emitter, HandlerActor};
+use crate::emitter::{Emitter, HandlerActor, Target};
 use crate::health::pulse::Pulses;
 use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::options::Options;
 use crate::protocol::{Operation, OperationError};
-use crate::status::Status;
+use crate::status::{Status, StatusError};
 use crate::sys::presence::{self, Presence};
 use probes::Probes;
 
@@ -212,6 +213,19 @@ impl Cluster {
         self.node.state.subscribe()
     }
 
+    /// Sets a registered status in every process of the cluster; gives back how many took the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Status::set`].
+    pub async fn set_status(&self, name: &str, value: &Value) -> Result<usize, StatusError> {
+        let mut everywhere = vec![Target::Master, Target::Workers];
+        if self.state().cache_manager.is_some() {
+            everywhere.push(Target::CacheManager);
+        }
+        self.status().set(name, value, everywhere).await
+    }
+
     /// Carries out what an operator asks, as the command line would; in the master alone.
     ///
     /// # Errors
@@ -241,6 +255,10 @@ impl Cluster {
             .operations
             .as_ref()
             .ok_or(OperationError::NotMaster)?;
+        let operation = match registered::carry_out(self, operation).await {
+            Ok(outcome) => return outcome,
+            Err(operation) => operation,
+        };
         let (reply, answer) = oneshot::channel();
         let operated = Operated {
             operation,

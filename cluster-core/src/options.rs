@@ -18,6 +18,7 @@ mod origin;
 mod quantity;
 mod quote;
 mod rule;
+mod secret;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use groups::{
 pub use host::Host;
 pub use loader::{Loader, Outcome, Sources};
 pub use origin::{Origin, Place};
+pub use secret::Secret;
 
 use origin::Settled;
 
@@ -65,6 +67,13 @@ pub struct Options {
     pub mon_port: u16,
     /// The address the monitor listens on. Default: `127.0.0.1`.
     pub mon_host: IpAddr,
+    /// What whoever acts by way of the monitor has to show: 16 to 256 printable ASCII characters. Default: none; then nobody acts there but
+    /// where the monitor listens on a loopback address or a Unix socket.
+    pub mon_token: Option<Secret>,
+    /// A name by which browsers may reach the monitor, besides its addresses, `localhost` and the machine's own name. Default: none.
+    pub mon_name: Option<String>,
+    /// Whoever reaches the monitor may act, whatever its address, as a proxy in front of it lets in only those who may. Default: false.
+    pub mon_behind_proxy: bool,
     /// Worker processes, 1 to 512. Default: the number of CPU cores.
     pub workers: u32,
     /// HTTP threads of each worker, 1 to 64. Default: 1.
@@ -214,6 +223,9 @@ impl Options {
             port: 0,
             mon_port: 0,
             mon_host: unset,
+            mon_token: None,
+            mon_name: None,
+            mon_behind_proxy: false,
             workers: 0,
             threads: 0,
             spin: 0,

@@ -14,7 +14,7 @@ use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::wire::message::wire_message;
 
 pub(crate) use adoption::{Adopt, Heritage, Standing};
-pub use beat::Beat;
+pub use beat::{Beat, LATENCY_BOUNDS_US};
 pub use debugging::{DebugError, Debugging, Subject};
 
 /// The version of the protocol that this build speaks.
@@ -241,6 +241,27 @@ pub enum Operation {
         /// then told by the status.
         wait: bool,
     },
+    /// Replace one worker: its successor serves first.
+    Recycle {
+        /// Its id or pid.
+        worker: u32,
+    },
+    /// The names of all registered statuses.
+    Statuses,
+    /// The values of a registered status.
+    ReadStatus {
+        /// Its name.
+        name: String,
+        /// How the values of all processes are made one: `list`, `sum`, `min`, `max`, `merge`.
+        reduce: String,
+    },
+    /// Set a registered status in all processes.
+    SetStatus {
+        /// Its name.
+        name: String,
+        /// Its new value.
+        json: String,
+    },
     /// See into one process.
     Debug(Debugging),
 }
@@ -334,6 +355,9 @@ pub enum OperationError {
     /// The program on disk has failed; the old build serves on.
     #[error("the upgrade failed, and the old build serves on: {0}")]
     UpgradeFailed(String),
+    /// A registered status could not be read or set.
+    #[error("{0}")]
+    Status(String),
     /// A process could not be seen into.
     #[error(transparent)]
     Debug(#[from] DebugError),
@@ -425,7 +449,7 @@ mod tests {
             Report::Beat(beat),
             &[
                 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0,
-                0, 0, 0, 0, 0, 0,
+                0, 0, 0, 0, 0, 0, 0,
             ],
         );
         let roster = Roster {
@@ -444,6 +468,19 @@ mod tests {
             },
             &[1, 3, 3],
         );
+        let recycle = Operate {
+            number: 1,
+            operation: Operation::Recycle { worker: 3 },
+        };
+        golden(10, recycle, &[1, 10, 3]);
+        let read = Operate {
+            number: 1,
+            operation: Operation::ReadStatus {
+                name: "os".into(),
+                reduce: "sum".into(),
+            },
+        };
+        golden(10, read, &[1, 12, 2, b'o', b's', 3, b's', b'u', b'm']);
         golden(
             11,
             Outcome {

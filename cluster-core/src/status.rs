@@ -35,6 +35,9 @@ pub struct StatusEntry {
     pub name: String,
     /// Its value there; null where there is an error.
     pub status: Value,
+    /// Whether it can be set there: it was registered with an update function.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub writable: bool,
     /// Why there is no value: a process that is slow or dead costs an entry, never the answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,

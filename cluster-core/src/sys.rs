@@ -6,6 +6,7 @@ mod clock;
 pub(crate) mod fd_passing;
 mod fetch;
 mod heap;
+mod host_name;
 pub(crate) mod inherit;
 pub(crate) mod listen_fds;
 pub(crate) mod notify;
@@ -29,6 +30,7 @@ mod rerun;
 pub use clock::{TICK_MS, lately};
 pub use fetch::{fetch, fetch_value};
 pub(crate) use heap::{ALLOCATOR, Heap, trim_memory};
+pub use host_name::host_name;
 pub use listen_fds::ListenFdsError;
 pub use process::Exit;
 pub use runtime_dir::{

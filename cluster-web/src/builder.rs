@@ -41,6 +41,7 @@ pub struct Builder<R> {
     documents: bool,
     ecv: EcvSettings,
     monitor: Vec<MonitorExtension>,
+    dependencies: Option<&'static str>,
     should_retire: Option<ShouldRetire>,
     get_logger: Option<GetLogger>,
 }
@@ -55,6 +56,7 @@ impl<R: Runs> Builder<R> {
             documents: false,
             ecv: EcvSettings::default(),
             monitor: Vec::new(),
+            dependencies: None,
             should_retire: None,
             get_logger: None,
         }
@@ -112,9 +114,17 @@ impl<R: Runs> Builder<R> {
         self
     }
 
-    /// Adds routes to the monitor. They come before its own, and so can replace them.
+    /// Adds routes to the monitor. They come before its own, and so can replace them. Who may ask them is decided as for its own: what is
+    /// asked for by other methods than GET and HEAD acts.
     pub fn monitor(mut self, extend: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
         self.monitor.push(Arc::new(extend));
+        self
+    }
+
+    /// What the program is made of, for the monitor to show: `.dependencies(cluster_web::dependencies!())`. A program that was built by
+    /// `cargo auditable build` says it by itself, and then that counts.
+    pub fn dependencies(mut self, of_this_program: &'static str) -> Self {
+        self.dependencies = Some(of_this_program);
         self
     }
 
@@ -185,7 +195,7 @@ impl<R: Runs> Builder<R> {
             options.cache.keeps_more = true;
             owner = owner.session_store(&name, store);
         }
-        let monitor = ClusterMonitor::new(self.monitor, self.ecv);
+        let monitor = ClusterMonitor::new(self.monitor, self.ecv, self.dependencies);
         let mut launch = self
             .runs
             .launch(options)?

@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use cluster_core::{Cluster, EcvMode, EcvOptions, Mark, NodeState, Operation};
+use cluster_core::{Cluster, ClusterState, EcvMode, EcvOptions, Mark, NodeState, Operation};
 use tracing::info;
 
 pub use probe::{ProbeError, Probed};
-pub(crate) use same_site::SameSite;
+pub(crate) use same_site::is_same_site;
 
+use crate::monitor::{RightToAct, audit};
 use probe::Probe;
 
 /// Why the node is up or down, for whoever answers the probe.
@@ -149,28 +150,14 @@ impl Ecv {
 
     /// What a probe would be told now.
     pub async fn verdict(&self) -> Verdict {
-        match &self.node {
-            Node::Alone(up) if !up.load(Ordering::Relaxed) => return Verdict::MarkedDown,
-            Node::Alone(_) => {}
-            Node::Cluster(cluster) => {
-                let state = cluster.state();
-                match state.state {
-                    NodeState::Starting => return Verdict::Starting,
-                    NodeState::Stopping => return Verdict::Stopping,
-                    _ => {}
-                }
-                if state.mark == Mark::Down {
-                    return Verdict::MarkedDown;
-                }
-                let (serving, min) = (state.serving(), self.options.min);
-                if serving < min as usize {
-                    return Verdict::TooFewWorkers { serving, min };
-                }
-            }
-        }
+        let standing = match &self.node {
+            Node::Alone(up) if !up.load(Ordering::Relaxed) => Verdict::MarkedDown,
+            Node::Alone(_) => Verdict::Up,
+            Node::Cluster(cluster) => standing(&cluster.state(), self.options.min),
+        };
         match &self.probe {
-            Some(probe) => probe.verdict().await,
-            None => Verdict::Up,
+            Some(probe) if standing.is_up() => probe.verdict().await,
+            _ => standing,
         }
     }
 
@@ -213,6 +200,23 @@ impl Ecv {
     }
 }
 
+/// What a probe is told of a cluster where nothing of its application is asked.
+pub(crate) fn standing(state: &ClusterState, min: u32) -> Verdict {
+    match state.state {
+        NodeState::Starting => return Verdict::Starting,
+        NodeState::Stopping => return Verdict::Stopping,
+        _ => {}
+    }
+    if state.mark == Mark::Down {
+        return Verdict::MarkedDown;
+    }
+    let serving = state.serving();
+    if serving < min as usize {
+        return Verdict::TooFewWorkers { serving, min };
+    }
+    Verdict::Up
+}
+
 /// The health marks of a cluster; none where they are disabled.
 pub(crate) fn of_cluster(
     settings: EcvSettings,
@@ -242,8 +246,10 @@ pub fn enable(config: &mut ServiceConfig, ecv: Ecv) {
         (&ecv.options.mark_up, true),
         (&ecv.options.mark_down, false),
     ] {
-        let mark =
-            move |_: SameSite, _: HttpRequest, ecv: Data<Ecv>| async move { ecv.mark(up).await };
+        let mark = move |_: RightToAct, request: HttpRequest, ecv: Data<Ecv>| async move {
+            audit::tell(&request, if up { "mark up" } else { "mark down" });
+            ecv.mark(up).await
+        };
         config.service(
             web::resource(path.as_str())
                 .app_data(data.clone())

@@ -271,6 +271,7 @@ impl Serving for Served {
         beat.busy_us = busy_us;
         beat.requests = traffic.requests;
         beat.errors = traffic.errors;
+        beat.latency_counts = traffic.within.to_vec();
         beat.panics = traffic.panics;
         beat.p50_us = micros(traffic.p50);
         beat.p99_us = micros(traffic.p99);

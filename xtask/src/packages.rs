@@ -49,6 +49,24 @@ const PACKAGES: &[Package] = &[
         reason: "is what `cluster debug` attaches to a worker",
     },
     Package {
+        command: "chromium",
+        package: "chromium",
+        need: Need::Test,
+        reason: "shows the monitor's page",
+    },
+    Package {
+        command: "chromedriver",
+        package: "chromium-driver",
+        need: Need::Test,
+        reason: "drives chromium",
+    },
+    Package {
+        command: "npm",
+        package: "npm",
+        need: Need::Test,
+        reason: "fetches axe-core, which looks for barriers on the page",
+    },
+    Package {
         command: "wrk",
         package: "wrk",
         need: Need::Bench,

@@ -96,8 +96,10 @@ pub(super) fn open(
         return Err(CacheError::Name(name.len()));
     }
     let mut known = KNOWN.lock();
-    if let Some(space) = known.0.get(path).and_then(|names| names.get(name)) {
-        if space.options != options {
+    // Who takes it as it is says nothing of how it is to be: the first one who does is heard.
+    let held = known.0.get(path).and_then(|names| names.get(name));
+    if let Some(space) = held.filter(|space| options.existing || !space.options.existing) {
+        if space.options != options && !options.existing {
             warn!(
                 namespace = name,
                 "a namespace of the cache is opened with other options than before: the first ones hold"
@@ -140,5 +142,24 @@ pub(super) fn forget(space: &Space) {
             .is_some_and(|s| s.number == space.number)
     {
         names.remove(&space.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_a_namespace_as_it_is_does_not_say_how_it_is_to_be() {
+        let wait = Duration::from_secs(1);
+        let open =
+            |options| open(Path::new("/nowhere/cache.sock"), "taken", options, wait).unwrap();
+        let looked_at = open(CacheOptions::existing());
+        let used = open(CacheOptions::default().persist(true));
+        assert!(used.options.persists() && used.number != looked_at.number);
+        let again = open(CacheOptions::existing());
+        assert_eq!(again.number, used.number);
+        let other = open(CacheOptions::default());
+        assert_eq!(other.number, used.number, "the first options hold");
     }
 }

@@ -245,3 +245,53 @@ fn of_several_clusters_one_must_be_named() {
             .starts_with("trial: running")
     );
 }
+
+#[test]
+fn statuses_are_shown_reduced_and_set() {
+    let trial = Trial::start();
+    let names = trial.cli(&["statuses"]);
+    assert_eq!(names.output(), "deathQueue\nlog\nos\n");
+    let log = trial.cli(&["--json", "statuses", "log"]);
+    let log: Value = serde_json::from_str(log.output()).unwrap();
+    assert_eq!(log.as_array().unwrap().len(), 3);
+    let lines = trial.cli(&["statuses", "log"]);
+    let master = format!("{:>7}  {{\"file\":null,\"lost\":0}}", trial.pid());
+    assert!(
+        lines.output().lines().any(|line| line == master),
+        "{}",
+        lines.out
+    );
+    let merged = trial.cli(&["--json", "statuses", "log", "--reduce", "merge"]);
+    assert_eq!(merged.output(), "{\"file\":null,\"lost\":0}\n");
+    let wrong = trial.cli(&["statuses", "os", "--reduce", "sum"]);
+    assert!(
+        wrong.complaint(8).contains("cannot be reduced by sum"),
+        "{}",
+        wrong.err
+    );
+    let none = trial.cli(&["statuses", "none"]);
+    assert_eq!(
+        none.complaint(8),
+        "no process offers a status named \"none\""
+    );
+    let fixed = trial.cli(&["statuses", "os", "--set", "1"]);
+    assert_eq!(fixed.complaint(8), "status \"os\" has no update function");
+}
+
+#[test]
+fn one_worker_is_recycled() {
+    let trial = Trial::start();
+    let old = workers(&trial.state());
+    assert_eq!(
+        trial.cli(&["recycle", "1"]).output(),
+        "recycling worker 1\n"
+    );
+    trial.until("another has its place", |state| {
+        let new = workers(state);
+        state["serving"] == 2 && new.len() == 2 && !new.contains(&old[0]) && new.contains(&old[1])
+    });
+    assert_eq!(
+        trial.cli(&["recycle", "77"]).complaint(8),
+        "no worker has the id or pid 77"
+    );
+}

@@ -3,6 +3,7 @@
 //! Each works in three steps, a file each: *parse* reads what is written, *validate* judges it and names every fault
 //! at its place, *expand* writes the implementations and can no longer fail.
 
+mod dependencies;
 mod faults;
 mod fingerprint;
 mod handler_actor;
@@ -114,6 +115,25 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(item, |item, root, faults| {
         main_function::main_function(&arguments, item, root, faults)
     })
+}
+
+/// What the program is made of, as text: for the monitor, which shows it at `/deps`.
+///
+/// It is read of the program's `Cargo.lock` when it is built: what the package needs, and what that needs, without what only tests of one's own
+/// packages do. Where a lock file does not tell, it says more than less: what other platforms and features that are off need is in it as well.
+/// Programs that are built by `cargo auditable build` say it more exactly, and do not need this.
+#[proc_macro]
+pub fn dependencies(arguments: TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let expanded = dependencies::dependencies(&arguments.into(), &mut faults);
+    let mut tokens = faults.into_compile_errors();
+    match tokens.is_empty() {
+        true => expanded.into(),
+        false => {
+            tokens.extend(expanded);
+            tokens.into()
+        }
+    }
 }
 
 /// Parses, finds the cluster's crate, expands, and puts the faults beside what could be expanded all the same.

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::death_queue::Reason;
 use super::pid_files::PidFiles;
+use super::proxy_state::State;
 use super::start::MasterError;
 use super::wanted::RollKind;
 use super::wanted::command::{self, Accepted, Command, MOST_WORKERS, Refused};
@@ -132,12 +134,21 @@ impl Master {
                 self.command(Command::Resume { worker })?;
                 Ok(json!({ "resumed": worker.map_or(json!("all"), |id| json!(id)) }))
             }
+            Operation::Recycle { worker } => {
+                let worker = self.find(worker)?;
+                self.recycle(worker)?;
+                Ok(json!({ "recycled": worker }))
+            }
             Operation::MarkUp => self.set_mark(Mark::Up),
             Operation::MarkDown => self.set_mark(Mark::Down),
             Operation::Emit { name, json, to } => self.emit(&name, &json, &to),
+            // What takes its time is carried out elsewhere.
             Operation::Restart { .. }
             | Operation::Upgrade { .. }
             | Operation::Stop { .. }
+            | Operation::Statuses
+            | Operation::ReadStatus { .. }
+            | Operation::SetStatus { .. }
             | Operation::Debug(_) => Ok(Value::Null),
         }
     }
@@ -176,6 +187,24 @@ impl Master {
                 allowed: format!("1 to {MOST_WORKERS}"),
             },
         })
+    }
+
+    /// Queues one worker to be replaced. One that is queued already stays where it is.
+    fn recycle(&mut self, worker: WorkerId) -> Result<(), OperationError> {
+        if self.is_stopping() {
+            return Err(OperationError::Stopping);
+        }
+        match self.workers.get(&worker).map(|worker| worker.view.state) {
+            Some(State::Active | State::Paused) => {
+                self.enqueue(worker, Reason::Operator);
+                Ok(())
+            }
+            Some(state) => Err(OperationError::WrongState {
+                worker,
+                state: state.to_string(),
+            }),
+            None => Err(OperationError::NoSuchWorker(worker.0)),
+        }
     }
 
     fn set_mark(&mut self, mark: Mark) -> Result<Value, OperationError> {

@@ -40,6 +40,21 @@ pub(crate) enum Reason {
     Isolate,
 }
 
+impl Reason {
+    /// Its kind: a word of few, for whoever counts.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Reason::Roll => "roll",
+            Reason::Upgrade => "upgrade",
+            Reason::Operator => "operator",
+            Reason::Silent { .. } => "silent",
+            Reason::Decay(decay) => decay.rule(),
+            Reason::PutBack => "put-back",
+            Reason::Isolate => "isolate",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -46,7 +46,10 @@ pub(crate) fn carry_out(
     actix_rt::spawn(async move {
         let asks_only = matches!(
             operation,
-            Operation::Status | Operation::Debug(Debugging::RecentLog { .. })
+            Operation::Status
+                | Operation::Statuses
+                | Operation::ReadStatus { .. }
+                | Operation::Debug(Debugging::RecentLog { .. })
         );
         let what = format!("{operation:?}");
         let (notes, mut noted) = mpsc::channel(NOTES);

@@ -213,6 +213,7 @@ impl Master {
             }
             Happening::Retiring => {
                 let queued = self.queue.iter().find(|entry| entry.worker == id);
+                let kind = queued.map_or("scale", |entry| entry.reason.kind());
                 let reason = queued.map(|entry| entry.reason.to_string());
                 let why = reason.as_deref().unwrap_or("no longer needed");
                 info!(worker = %id, pid, reason = why, "retiring");
@@ -220,6 +221,7 @@ impl Master {
                     worker: id,
                     pid,
                     reason,
+                    kind: kind.to_owned(),
                 })
             }
             Happening::Died { exit, accident } => {

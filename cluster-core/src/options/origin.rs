@@ -63,8 +63,15 @@ impl fmt::Display for Place {
 }
 
 /// A value as a layer set it, kept so that a later check knows whether code has changed it since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settled {
     pub(super) origin: Origin,
     pub(super) values: Vec<String>,
+}
+
+impl fmt::Debug for Settled {
+    /// Without the values: one of them may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.origin.fmt(f)
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::quantity::{self, Unreadable};
-use super::{Host, OptionsError, Place};
+use super::{Host, OptionsError, Place, Secret};
 
 /// Bytes that a value may have, whatever its kind.
 pub(super) const MAX_VALUE: usize = 4096;
@@ -287,6 +287,37 @@ impl Rule for Text {
 
     fn show(&self, value: &String) -> String {
         value.clone()
+    }
+}
+
+/// Text that a predicate accepts, and that no message shows.
+pub(super) struct SecretText {
+    pub(super) allowed: &'static str,
+    pub(super) accepts: fn(&str) -> bool,
+}
+
+impl Rule for SecretText {
+    type Value = Secret;
+    const SHAPE: Shape = Shape::Text;
+
+    fn placeholder(&self) -> String {
+        "TOKEN".to_owned()
+    }
+
+    fn allowed(&self) -> String {
+        self.allowed.to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<Secret, Fault> {
+        if (self.accepts)(text) {
+            Ok(Secret::new(text))
+        } else {
+            Err(malformed("...", "a token"))
+        }
+    }
+
+    fn show(&self, value: &Secret) -> String {
+        value.reveal().to_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use super::entry::{Key, Unset, is_name_char, name_of};
 use super::field::{Field, Hosts, Ignored, Lens, Maybe, One};
-use super::rule::{Address, Choice, FilePath, Number, Size, Switch, Text, Time};
+use super::rule::{Address, Choice, FilePath, Number, SecretText, Size, Switch, Text, Time};
 use super::{CacheMode, EcvMode, LogTarget};
 
 const LISTENING: &str = "Listening";
@@ -54,6 +54,13 @@ const URL: Text = Text {
     accepts: is_url,
 };
 
+const HOST_NAME: Text = Text {
+    placeholder: "NAME",
+    noun: "a host name",
+    allowed: "1 to 253 of a-z A-Z 0-9 . -",
+    accepts: is_host_name,
+};
+
 /// The two ways to a field, from its path.
 macro_rules! at {
     ($($field:ident).+) => {
@@ -85,9 +92,16 @@ pub(super) static KEYS: &[Key] = &[
     key!(LISTENING, "port", Is("8080"), One { at: at!(port), rule: PORT },
         "The application's port; 0 takes any free one"),
     key!(LISTENING, "mon-host", Is("127.0.0.1"), One { at: at!(mon_host), rule: Address },
-        "The address the monitor listens on; whoever reaches it may operate the cluster"),
+        "The address the monitor listens on; where it is no loopback one, who acts there needs --mon-token"),
     key!(LISTENING, "mon-port", Is("8081"), One { at: at!(mon_port), rule: PORT },
         "The monitor's port; 0 takes any free one"),
+    key!(LISTENING, "mon-token" or "monitor-token", Means("nobody acts by way of another address than a loopback one"),
+        Maybe { at: at!(mon_token), rule: SecretText { allowed: "16 to 256 printable ASCII characters, none of them a space", accepts: is_token } },
+        "Who acts by way of the monitor sends it (Authorization: Bearer TOKEN); CLUSTER_MON_TOKEN keeps it out of the list of processes"),
+    key!(LISTENING, "mon-name", Means("addresses, localhost and the machine's name"), Maybe { at: at!(mon_name), rule: HOST_NAME },
+        "A further name by which browsers may reach the monitor"),
+    key!(LISTENING, "mon-behind-proxy", Is("false"), One { at: at!(mon_behind_proxy), rule: Switch },
+        "Let whoever reaches the monitor act, whatever its address: a proxy in front of it lets in only those who may"),
     key!(LISTENING, "tls.cert", Means("plain HTTP"), Maybe { at: at!(tls.cert), rule: FILE },
         "The certificate chain to serve TLS with, PEM; needs --tls.key"),
     key!(LISTENING, "tls.key", Means("plain HTTP"), Maybe { at: at!(tls.key), rule: FILE },
@@ -206,6 +220,15 @@ fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.chars().all(is_name_char)
         && !text.starts_with(['.', '-'])
+}
+
+fn is_host_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    (1..=253).contains(&text.len()) && text.bytes().all(plain)
+}
+
+fn is_token(text: &str) -> bool {
+    (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn is_route(text: &str) -> bool {

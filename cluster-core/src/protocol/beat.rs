@@ -55,4 +55,12 @@ pub struct Beat {
     pub pss_bytes: u64,
     /// The time that answers since the last beat took together, in microseconds.
     pub recent_busy_us: u64,
+    /// Requests answered since the start within each of [`LATENCY_BOUNDS_US`], each including the ones before; empty where none are counted.
+    pub latency_counts: Vec<u64>,
 }
+
+/// The bounds of [`Beat::latency_counts`], in microseconds. What takes longer than the last is in [`Beat::requests`] alone.
+pub const LATENCY_BOUNDS_US: [u64; 14] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];

@@ -180,12 +180,14 @@ impl Handler<Collect> for StatusAggregator {
                             pid: reply.pid,
                             name: name.clone(),
                             status: serde_json::from_str(&reply.json).unwrap_or(Value::Null),
+                            writable: reply.writable,
                             error: None,
                         }),
                         Err(e) => Some(StatusEntry {
                             pid: known,
                             name: name.clone(),
                             status: Value::Null,
+                            writable: false,
                             error: Some(e.to_string()),
                         }),
                     }

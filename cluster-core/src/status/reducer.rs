@@ -134,6 +134,7 @@ mod tests {
                 pid: 1,
                 name: "n".into(),
                 status: v.clone(),
+                writable: false,
                 error: None,
             })
             .collect();
@@ -142,6 +143,7 @@ mod tests {
             pid: 2,
             name: "n".into(),
             status: Value::Null,
+            writable: false,
             error,
         });
         list

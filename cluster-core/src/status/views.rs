@@ -26,6 +26,9 @@ pub(super) struct Read {
 pub(super) struct ReadReply {
     pub(super) pid: u32,
     pub(super) json: String,
+    /// It has an update function.
+    #[serde(default)]
+    pub(super) writable: bool,
 }
 
 /// A new value for a status of one process.
@@ -135,9 +138,11 @@ impl Views {
             let view = views.find(&read.name);
             let pid = views.pid;
             async move {
-                let value = (view?.see)().await;
+                let view = view?;
+                let value = (view.see)().await;
                 Some(ReadReply {
                     pid,
+                    writable: view.update.is_some(),
                     json: value.to_string(),
                 })
             }

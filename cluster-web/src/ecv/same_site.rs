@@ -1,34 +1,11 @@
 //! Browsers may not act across sites: whoever lures an operator to a page must not mark a node down by it.
 
-use std::future::{Ready, ready};
-
-use actix_web::dev::Payload;
-use actix_web::error::ErrorForbidden;
-use actix_web::http::header;
-use actix_web::{Error, FromRequest, HttpRequest};
-
-/// The request comes from no browser, or from a page of this site, or was typed in by a person.
-pub(crate) struct SameSite;
-
-impl FromRequest for SameSite {
-    type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let text = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
-        let fetched = text("sec-fetch-site");
-        let origin = text(header::ORIGIN.as_str());
-        let host = text(header::HOST.as_str());
-        ready(if is_same_site(fetched, origin, host) {
-            Ok(SameSite)
-        } else {
-            Err(ErrorForbidden("a cross-site request is refused\n"))
-        })
-    }
-}
-
 /// Browsers say where a request comes from by `Sec-Fetch-Site` (Fetch Metadata) or, older ones, by `Origin`.
-fn is_same_site(fetched: Option<&str>, origin: Option<&str>, host: Option<&str>) -> bool {
+pub(crate) fn is_same_site(
+    fetched: Option<&str>,
+    origin: Option<&str>,
+    host: Option<&str>,
+) -> bool {
     match (fetched, origin) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::ecv::SameSite;
+use super::guard::{Right, RightToAct};
 
 /// How often a process is asked for what it has logged since.
 const LOOK: Duration = Duration::from_millis(250);
@@ -87,7 +87,6 @@ async fn set_log_level(
     cluster: Data<Cluster>,
     process: Path<String>,
     Json(level): Json<Level>,
-    _: SameSite,
 ) -> Result<HttpResponse, Refusal> {
     let of = subject(&process)?;
     let filter = level.filter;
@@ -104,6 +103,7 @@ struct From {
 /// A process's log as server-sent events, from what it keeps of it on: each with the lines and the number of the next one as its id, by
 /// which a browser goes on after a break.
 async fn follow_log(
+    _: Right,
     cluster: Data<Cluster>,
     process: Path<String>,
     Query(From { from }): Query<From>,
@@ -159,7 +159,7 @@ async fn next_part(cluster: &Cluster, of: Subject, from: u64) -> Option<(Value, 
 async fn stacks(
     cluster: Data<Cluster>,
     process: Path<String>,
-    _: SameSite,
+    _: RightToAct,
 ) -> Result<HttpResponse, Refusal> {
     let of = subject(&process)?;
     let seen = carry_out(&cluster, Debugging::Stacks { of }).await?;
@@ -182,7 +182,7 @@ async fn profile(
     cluster: Data<Cluster>,
     process: Path<String>,
     Query(For { seconds }): Query<For>,
-    _: SameSite,
+    _: RightToAct,
 ) -> Result<HttpResponse, Refusal> {
     let of = subject(&process)?;
     let seconds = seconds.unwrap_or(SECONDS);
@@ -198,11 +198,7 @@ async fn profile(
         .body(svg))
 }
 
-async fn isolate(
-    cluster: Data<Cluster>,
-    worker: Path<u32>,
-    _: SameSite,
-) -> Result<HttpResponse, Refusal> {
+async fn isolate(cluster: Data<Cluster>, worker: Path<u32>) -> Result<HttpResponse, Refusal> {
     let worker = worker.into_inner();
     let isolated = carry_out(&cluster, Debugging::Isolate { worker }).await?;
     Ok(HttpResponse::Ok().json(isolated))
@@ -218,7 +214,6 @@ async fn release(
     cluster: Data<Cluster>,
     worker: Path<u32>,
     Query(AndThen { retire }): Query<AndThen>,
-    _: SameSite,
 ) -> Result<HttpResponse, Refusal> {
     let worker = worker.into_inner();
     let released = carry_out(&cluster, Debugging::Release { worker, retire }).await?;
@@ -233,11 +228,7 @@ const NOTES: usize = 16;
 
 /// A debugging session of a worker (or of one that is started for it, called `fresh`) as server-sent events: `note`, `attached` with the
 /// command that connects a debugger, and at its end `end` or `refused`. It ends where the connection is closed.
-async fn attach(
-    cluster: Data<Cluster>,
-    worker: Path<String>,
-    _: SameSite,
-) -> Result<HttpResponse, Refusal> {
+async fn attach(cluster: Data<Cluster>, worker: Path<String>) -> Result<HttpResponse, Refusal> {
     let worker = match worker.as_str() {
         "fresh" => None,
         name => match subject(name)? {

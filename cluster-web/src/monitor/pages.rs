@@ -1,12 +1,12 @@
 //! What the monitor shows: the cluster as JSON, and the registered statuses.
 
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use actix_web::{HttpResponse, Responder};
-use cluster_core::{Cluster, Reducer, StatusError, Target};
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use cluster_core::{Cluster, Reducer, StatusError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ecv::SameSite;
+use super::audit;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
@@ -23,7 +23,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 async fn index(cluster: Data<Cluster>) -> impl Responder {
     let state = cluster.state();
     let line = format!(
-        "{} ({}): {} of {} workers serve\n/status\n/status/\n/status/NAME\n",
+        "{} ({}): {} of {} workers serve\n/debug\n/status\n/status/\n/status/NAME\n/metrics\n/healthz\n/readyz\n/deps\n",
         state.name,
         serde_json::to_value(state.state)
             .unwrap_or_default()
@@ -59,16 +59,13 @@ async fn status(cluster: Data<Cluster>, name: Path<String>, query: Query<Reduce>
 }
 
 async fn set(
-    _: SameSite,
+    request: HttpRequest,
     cluster: Data<Cluster>,
     name: Path<String>,
     value: Json<Value>,
 ) -> HttpResponse {
-    let mut everywhere = vec![Target::Master, Target::Workers];
-    if cluster.state().cache_manager.is_some() {
-        everywhere.push(Target::CacheManager);
-    }
-    let set = cluster.status().set(&name, &value, everywhere).await;
+    audit::tell(&request, format!("set status {:?} to {value}", *name));
+    let set = cluster.set_status(&name, &value).await;
     answer(set.map(|processes| json!({ "set": *name, "processes": processes })))
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use cluster_core::LATENCY_BOUNDS_US;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct Traffic {
     pub abandoned: u64,
     /// Requests under way now, the sending of their bodies included.
     pub in_flight: u32,
+    /// Requests answered within each of [`LATENCY_BOUNDS_US`], each including the ones before.
+    pub within: [u64; LATENCY_BOUNDS_US.len()],
     /// The time of all answers together, each from the request's head to its answer's head.
     pub total: Duration,
     /// Requests answered since the snapshot before.
@@ -52,6 +55,8 @@ struct Counts {
     panics: u64,
     abandoned: u64,
     total: Duration,
+    /// Requests whose time was between two bounds, the last of them the one that is not exceeded.
+    between: [u64; LATENCY_BOUNDS_US.len()],
 }
 
 impl Counts {
@@ -61,6 +66,18 @@ impl Counts {
         self.panics += other.panics;
         self.abandoned += other.abandoned;
         self.total += other.total;
+        for (mine, others) in self.between.iter_mut().zip(other.between) {
+            *mine += others;
+        }
+    }
+
+    /// How many were answered within each bound.
+    fn within(&self) -> [u64; LATENCY_BOUNDS_US.len()] {
+        let mut sum = 0;
+        self.between.map(|count| {
+            sum += count;
+            sum
+        })
     }
 }
 
@@ -116,6 +133,10 @@ impl Meter {
         ledger.counts.requests += 1;
         ledger.counts.errors += u64::from(error);
         ledger.counts.total += took;
+        let bound = LATENCY_BOUNDS_US.partition_point(|bound| *bound < micros);
+        if let Some(count) = ledger.counts.between.get_mut(bound) {
+            *count += 1;
+        }
         ledger.recent.saturating_record(micros);
     }
 
@@ -174,6 +195,7 @@ impl Meters {
             panics: counts.panics,
             abandoned: counts.abandoned,
             in_flight,
+            within: counts.within(),
             total: counts.total,
             recent: recent.len(),
             p50: Duration::from_micros(recent.value_at_quantile(0.5)),
@@ -208,6 +230,9 @@ mod tests {
         assert!(traffic.p50.abs_diff(Duration::from_millis(50)) < Duration::from_millis(1));
         assert!(traffic.p99.abs_diff(Duration::from_millis(99)) < Duration::from_millis(1));
         assert!(traffic.max >= Duration::from_secs(60));
+        // 1 to 99 ms: within 500 µs none, 1 ms one, 2.5 ms two, ..., 50 ms fifty, 100 ms all but the one of ten minutes.
+        let within = [0, 1, 2, 5, 10, 25, 50, 99, 99, 99, 99, 99, 99, 99];
+        assert_eq!(traffic.within, within);
 
         two.done();
         one.answered(Duration::from_millis(7), false);

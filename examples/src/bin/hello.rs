@@ -129,6 +129,7 @@ async fn main() -> Result<()> {
             .about("The smallest cluster: says hello.")
             .load()?,
     )
+    .dependencies(cluster_web::dependencies!())
     .in_roles(Role::ALL, answer_roll_calls)
     .warm_up(|worker| async move { worker.get("/").await })
     .listen()

@@ -246,6 +246,7 @@ async fn main() -> Result<()> {
             .service(watch_product)
     })
     .options(options)
+    .dependencies(cluster_web::dependencies!())
     .actor(Role::ALL, Prices::default)
     .actor(&[Role::Master], Loads::default)
     .listen()

@@ -34,7 +34,10 @@ fn a_page_of_another_site_cannot_mark_the_node() {
     let cluster = Setup::hello().start();
     let strangers: [&[(&str, &str)]; 4] = [
         &[("sec-fetch-site", "cross-site")],
-        &[("sec-fetch-site", "same-site"), ("origin", "http://test")],
+        &[
+            ("sec-fetch-site", "same-site"),
+            ("origin", "http://localhost"),
+        ],
         &[("origin", "http://evil.example")],
         &[("origin", "null")],
     ];
@@ -48,7 +51,10 @@ fn a_page_of_another_site_cannot_mark_the_node() {
         }
     }
     assert_eq!(cluster.ask("/ecv").status, 200);
-    let own = [("sec-fetch-site", "same-origin"), ("origin", "http://test")];
+    let own = [
+        ("sec-fetch-site", "same-origin"),
+        ("origin", "http://localhost"),
+    ];
     assert_eq!(send(&cluster, "POST", "/ecv/disable", &own).status, 200);
     assert_eq!(cluster.ask("/ecv").status, 503);
     cluster.stop();

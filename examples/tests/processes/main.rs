@@ -17,6 +17,7 @@ mod given;
 mod jobs;
 mod logs;
 mod memory;
+mod monitor;
 mod notify;
 mod orphans;
 mod process_one;

@@ -87,7 +87,7 @@ fn a_new_price_reaches_every_worker_and_who_watches() {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     stream
-        .write_all(b"GET /watch/fig HTTP/1.1\r\nhost: test\r\n\r\n")
+        .write_all(b"GET /watch/fig HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == ": watching"));

@@ -1,5 +1,7 @@
 //! What the tests drive clusters with.
 
+mod axe;
+mod browser;
 mod cluster;
 mod failed_start;
 mod http;
@@ -11,6 +13,7 @@ mod setup;
 mod states;
 mod waiting;
 
+pub(crate) use browser::Browser;
 pub(crate) use cluster::{Cluster, Worker};
 pub(crate) use http::{Address, Answer, Connection, Failure};
 pub(crate) use load::{Kill, Load};

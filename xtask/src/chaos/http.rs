@@ -171,7 +171,7 @@ impl Connection {
         self.limit(deadline)?;
         let connection = if request.keep { "keep-alive" } else { "close" };
         let mut bytes = format!(
-            "{} {} HTTP/1.1\r\nhost: chaos\r\nconnection: {connection}\r\ncontent-length: {}\r\n\r\n",
+            "{} {} HTTP/1.1\r\nhost: localhost\r\nconnection: {connection}\r\ncontent-length: {}\r\n\r\n",
             request.method,
             request.path,
             request.body.len()

@@ -137,6 +137,14 @@ fn flags_are_refused_by_name() {
             "--mon-host: \"unix:/x\" is not an address (allowed: an IPv4 or IPv6 address)",
         ),
         (
+            &["--mon-token=hunter2"],
+            "--mon-token: \"...\" is not a token (allowed: 16 to 256 printable ASCII characters, none of them a space)",
+        ),
+        (
+            &["--mon-name=a b"],
+            "--mon-name: \"a b\" is not a host name (allowed: 1 to 253 of a-z A-Z 0-9 . -)",
+        ),
+        (
             &["--name=../x"],
             "--name: \"../x\" is not a name (allowed: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter, a digit or _)",
         ),

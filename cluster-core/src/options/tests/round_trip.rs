@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::super::table::KEYS;
 use super::super::{
     CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions, Host, LogTarget,
-    NannyOptions, Options, TlsOptions,
+    NannyOptions, Options, Secret, TlsOptions,
 };
 use super::{load, toml_value};
 
@@ -56,6 +56,11 @@ fn options() -> impl Strategy<Value = Options> {
             (options.runtime_dir, options.pids, options.gc) = processes.1;
             (options.log, options.log_dir) = processes.2;
             (
+                options.mon_token,
+                options.mon_name,
+                options.mon_behind_proxy,
+            ) = addresses.2;
+            (
                 options.max_age,
                 options.heartbeat_interval,
                 options.start_timeout,
@@ -78,7 +83,9 @@ fn options() -> impl Strategy<Value = Options> {
 type Places = (Vec<Host>, IpAddr, TlsOptions, bool);
 type Ports = (u16, u16, u16, DebugOptions);
 
-fn addresses() -> impl Strategy<Value = (Places, Ports)> {
+type Access = (Option<Secret>, Option<String>, bool);
+
+fn addresses() -> impl Strategy<Value = (Places, Ports, Access)> {
     let tls = option::of((path(), path())).prop_map(|files| {
         let (cert, key) = files.unzip();
         TlsOptions { cert, key }
@@ -86,7 +93,13 @@ fn addresses() -> impl Strategy<Value = (Places, Ports)> {
     let debug = any::<(Option<u16>, Option<u16>)>()
         .prop_map(|(port, web_port)| DebugOptions { port, web_port });
     let ports = (any::<u16>(), any::<u16>(), any::<u16>(), debug);
-    ((hosts(), any::<IpAddr>(), tls, any::<bool>()), ports)
+    let token = option::of("[!-~]{16,40}".prop_map(Secret::new));
+    let access = (token, option::of("[a-z0-9.-]{1,30}"), any::<bool>());
+    (
+        (hosts(), any::<IpAddr>(), tls, any::<bool>()),
+        ports,
+        access,
+    )
 }
 
 type Counts = (String, u32, u32, u32);

@@ -190,6 +190,16 @@ impl Cluster {
         Address::parse(line.field("addresses").unwrap_or_default())
     }
 
+    /// The monitor by a loopback address, whatever address it is bound to.
+    pub(crate) fn monitor_here(&self) -> Address {
+        match self.monitor() {
+            Address::Tcp(bound) if bound.ip().is_unspecified() => {
+                Address::Tcp((std::net::Ipv4Addr::LOCALHOST, bound.port()).into())
+            }
+            other => other,
+        }
+    }
+
     /// Asks the application, on a connection of its own.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -200,7 +210,7 @@ impl Cluster {
     /// Asks the monitor.
     #[track_caller]
     pub(crate) fn ask(&self, path: &str) -> Answer {
-        Connection::get(&self.monitor(), path)
+        Connection::get(&self.monitor_here(), path)
             .unwrap_or_else(|e| panic!("GET {path}: {e:?}\n{}", self.log.text()))
     }
 

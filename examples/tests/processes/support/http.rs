@@ -198,8 +198,10 @@ impl Connection {
         body: &str,
     ) -> Result<Answer, Failure> {
         let length = body.len();
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\ncontent-length: {length}\r\n");
+        if headers.iter().all(|(name, _)| *name != "host") {
+            request.push_str("host: localhost\r\n");
+        }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

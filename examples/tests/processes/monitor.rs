@@ -1,0 +1,8 @@
+//! The monitor: who may do what there, what it says to machines, and its page in a real browser.
+
+mod costs;
+mod fuzz;
+mod machines;
+mod metrics;
+mod page;
+mod safety;
