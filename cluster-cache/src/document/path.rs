@@ -45,18 +45,23 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The next key where it is a name without brackets, as nearly all are; nothing where it is not, or is none.
     #[inline]
-    fn name(&mut self, begin: usize) -> Result<Cow<'a, str>, PathFault> {
+    pub(crate) fn next_name(&mut self) -> Option<&'a str> {
         let bytes = self.text.as_bytes();
-        let mut end = begin;
-        while end < bytes.len() && !matches!(bytes[end], b'.' | b'[' | b']') {
-            end += 1;
-        }
+        let begin = match self.at {
+            0 => 0,
+            at if bytes.get(at) == Some(&b'.') => at + 1,
+            _ => return None,
+        };
+        let is_end = |byte: &u8| matches!(byte, b'.' | b'[' | b']');
+        let length = bytes[begin..].iter().position(is_end);
+        let end = length.map_or(bytes.len(), |length| begin + length);
         if end == begin {
-            return Err(PathFault::Missing(begin));
+            return None;
         }
         self.at = end;
-        Ok(Cow::Borrowed(&self.text[begin..end]))
+        Some(&self.text[begin..end])
     }
 
     fn bracket(&mut self, begin: usize) -> Result<Cow<'a, str>, PathFault> {
@@ -96,11 +101,14 @@ impl<'a> Iterator for Keys<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(name) = self.next_name() {
+            return Some(Ok(Cow::Borrowed(name)));
+        }
         let at = self.at;
         Some(match self.text.as_bytes().get(at)? {
             b'[' => self.bracket(at),
-            b'.' if at > 0 => self.name(at + 1),
-            _ if at == 0 => self.name(0),
+            b'.' if at > 0 => Err(PathFault::Missing(at + 1)),
+            _ if at == 0 => Err(PathFault::Missing(0)),
             _ => Err(PathFault::Stray(at)),
         })
     }

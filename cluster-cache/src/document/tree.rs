@@ -87,13 +87,18 @@ impl Tree {
 
     /// What is at a path that is read as it goes.
     #[inline]
-    pub(crate) fn find(&self, keys: Keys<'_>) -> Result<Option<&Value>, PathFault> {
+    pub(crate) fn find(&self, mut keys: Keys<'_>) -> Result<Option<&Value>, PathFault> {
         let mut at = Some(&self.root);
-        for key in keys {
-            let key = key?;
-            at = at.and_then(|value| child(value, &key));
+        loop {
+            if let Some(name) = keys.next_name() {
+                at = at.and_then(|value| child(value, name));
+            } else if let Some(key) = keys.next() {
+                let key = key?;
+                at = at.and_then(|value| child(value, &key));
+            } else {
+                return Ok(at);
+            }
         }
-        Ok(at)
     }
 
     pub(crate) fn get(&self, path: &Path) -> Option<&Value> {
