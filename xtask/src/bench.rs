@@ -8,6 +8,7 @@ mod documents;
 mod http;
 mod paced;
 mod process;
+mod release;
 mod reply;
 mod server;
 mod sessions;

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use super::server::{Server, ask, connect, free_port};
 use super::table::{Better, Row, Table};
 use super::wrk::{self, Connections};
-use super::{BenchError, Plan};
+use super::{BenchError, Plan, release};
 use crate::packages::{self, Need};
-use crate::workspace;
 
 /// How long the other side may take to work off what was sent, beyond the time of the run.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,7 +80,7 @@ pub(super) struct Ran {
 pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
     let load = super::load_average();
-    build()?;
+    release::build(&["bench-bridge", "bench-bridge-reference"])?;
     let ours = cluster(plan, 1, 0)?;
     let reference = by_hand(plan)?;
     let mut rows = Vec::new();
@@ -196,21 +195,6 @@ pub(super) fn order(plan: &Plan, server: &Server, path: &str) -> Result<Ran, Ben
         });
     }
     Ok(ran)
-}
-
-pub(super) fn build() -> Result<(), BenchError> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--release", "--package", "examples"]);
-    cargo.args(["--bin", "bench-bridge", "--bin", "bench-bridge-reference"]);
-    let status = cargo.status().map_err(|source| BenchError::Start {
-        program: "cargo".into(),
-        source,
-    })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(BenchError::Build(status))
-    }
 }
 
 pub(super) fn cluster(plan: &Plan, workers: usize, spin: u32) -> Result<Server, BenchError> {

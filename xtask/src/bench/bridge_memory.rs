@@ -6,7 +6,7 @@ use std::thread;
 use super::bridge::{self, Ran};
 use super::server::Server;
 use super::table::{Better, Row, Table};
-use super::{BenchError, Plan};
+use super::{BenchError, Plan, release};
 
 /// Workers that tell the master, at once.
 const WORKERS: usize = 2;
@@ -23,7 +23,7 @@ const ALLOWED: f64 = 4.0;
 /// Where the cluster cannot be built or started, an event is lost, or the system does not tell the master's memory.
 pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     let load = super::load_average();
-    bridge::build()?;
+    release::build(&["bench-bridge", "bench-bridge-reference"])?;
     let server = bridge::cluster(plan, WORKERS, 0)?;
     let mut looks = Vec::new();
     let mut told = 0;

@@ -8,9 +8,8 @@ mod peer;
 use self::client::{Order, Ran, Work};
 use self::peer::{Kind, Peer, Place};
 use super::table::{Better, Row, Table};
-use super::{BenchError, Plan};
+use super::{BenchError, Plan, release};
 use crate::packages::{self, Need};
-use crate::workspace;
 
 /// Keys of the measurements in which their number does not matter.
 const KEYS: u64 = 10_000;
@@ -43,7 +42,7 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
     // Before our own build, which would be taken for somebody else's work.
     let load = super::load_average();
-    build()?;
+    release::build(&["bench-cache"])?;
     let place = Place::new()?;
     let mut rows = speed(plan, &place)?;
     rows.extend(large(plan, &place)?);
@@ -60,21 +59,6 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
         note,
         rows,
     })
-}
-
-fn build() -> Result<(), BenchError> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--release", "--package", "examples"]);
-    cargo.args(["--bin", "bench-cache"]);
-    let status = cargo.status().map_err(|source| BenchError::Start {
-        program: "cargo".into(),
-        source,
-    })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(BenchError::Build(status))
-    }
 }
 
 /// Every cache under the same load.

@@ -8,8 +8,7 @@ use serde::Deserialize;
 
 use super::process::Process;
 use super::table::{Better, Row, Table};
-use super::{BenchError, Plan};
-use crate::workspace;
+use super::{BenchError, Plan, release};
 
 /// What a read may take, to one of a plain value.
 const GET: f64 = 2.0;
@@ -30,7 +29,7 @@ struct Ran {
 pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     // Before our own build, which would be taken for somebody else's work.
     let load = super::load_average();
-    build()?;
+    release::build(&["bench-documents"])?;
     let mut rows = Vec::new();
     for threads in [1_u32, 2] {
         let plural = if threads == 1 { "" } else { "s" };
@@ -148,18 +147,4 @@ fn measure(plan: &Plan, words: &[&str]) -> Result<f64, BenchError> {
     }
     let ran: Ran = serde_json::from_slice(&ran.stdout)?;
     Ok(ran.figure)
-}
-
-fn build() -> Result<(), BenchError> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--release", "--package", "examples"]);
-    cargo.args(["--bin", "bench-documents"]);
-    let status = cargo.status().map_err(|source| BenchError::Start {
-        program: "cargo".into(),
-        source,
-    })?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(BenchError::Build(status)),
-    }
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 use super::server::{Server, free_port};
 use super::table::{Better, Row, Table, median};
 use super::wrk::{self, Connections};
-use super::{BenchError, Plan, paced, spread};
+use super::{BenchError, Plan, paced, release, spread};
 use crate::packages::{self, Need};
-use crate::workspace;
 
 /// Worker processes on our side, threads on the other.
 const WORKERS: usize = 2;
@@ -36,7 +35,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
     // Before our own build, which would be taken for somebody else's work.
     let load = super::load_average();
-    build()?;
+    release::build(&["hello", "bench-http-reference"])?;
     let release = plan.target.join("release");
     let mut rows = Vec::new();
     {
@@ -70,29 +69,6 @@ pub(crate) fn run(plan: &Plan) -> Result<Table, BenchError> {
         note,
         rows,
     })
-}
-
-fn build() -> Result<(), BenchError> {
-    let mut cargo = workspace::cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "--package",
-        "examples",
-        "--bin",
-        "hello",
-        "--bin",
-        "bench-http-reference",
-    ]);
-    let status = cargo.status().map_err(|source| BenchError::Start {
-        program: "cargo".into(),
-        source,
-    })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(BenchError::Build(status))
-    }
 }
 
 fn hello(plan: &Plan, release: &Path, workers: usize) -> Result<Server, BenchError> {

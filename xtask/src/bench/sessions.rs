@@ -10,9 +10,8 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::table::{Better, Row, Table};
-use super::{BenchError, Plan};
+use super::{BenchError, Plan, release};
 use crate::packages::{self, Need};
-use crate::workspace;
 
 /// Users of each client where there are many.
 const FLIGHT: u32 = 64;
@@ -51,7 +50,7 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
     packages::ensure(Need::Bench)?;
     // Before our own build, which would be taken for somebody else's work.
     let load = super::load_average();
-    build()?;
+    release::build(&["bench-sessions"])?;
     let home = home()?;
     let mut rows = Vec::new();
     for store in STORES {
@@ -81,20 +80,6 @@ fn home() -> Result<TempDir, BenchError> {
         path: std::env::temp_dir(),
         source,
     })
-}
-
-fn build() -> Result<(), BenchError> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--release", "--package", "examples"]);
-    cargo.args(["--bin", "bench-sessions"]);
-    let status = cargo.status().map_err(|source| BenchError::Start {
-        program: "cargo".into(),
-        source,
-    })?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(BenchError::Build(status)),
-    }
 }
 
 fn program(plan: &Plan) -> PathBuf {
