@@ -165,14 +165,14 @@ mod tests {
             operation: Operation::Debug(debugging),
         };
         let of = Subject::Worker(3);
-        golden(10, operate(Debugging::Stacks { of }), &[1, 10, 2, 1, 3]);
+        golden(10, operate(Debugging::Stacks { of }), &[1, 14, 2, 1, 3]);
         let attach = Debugging::Attach { worker: None };
-        golden(10, operate(attach), &[1, 10, 6, 0]);
+        golden(10, operate(attach), &[1, 14, 6, 0]);
         let refused = DebugError::NoSuchProcess("c".into());
         let outcome = Outcome {
             number: 1,
             result: Err(OperationError::Debug(refused)),
         };
-        golden(11, outcome, &[1, 1, 11, 0, 1, b'c']);
+        golden(11, outcome, &[1, 1, 12, 0, 1, b'c']);
     }
 }
