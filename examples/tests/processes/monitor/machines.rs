@@ -63,7 +63,7 @@ fn the_program_says_what_it_is_made_of() {
     assert_eq!(serde["source"], "crates.io");
     assert!(serde["version"].is_string());
     assert!(
-        deps["dependencies"]["tempfile"].is_null(),
+        deps["dependencies"]["fantoccini"].is_null(),
         "only tests need it"
     );
     cluster.stop();
