@@ -7,6 +7,7 @@ mod logs;
 mod statuses;
 #[cfg(test)]
 mod tests;
+mod top;
 mod verbs;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ pub(crate) use cache::{Cache, CacheVerb};
 pub(crate) use debugging::{Debug, Isolate, LogLevel, Profile, Release, Stacks};
 pub(crate) use logs::{Logs, Named};
 pub(crate) use statuses::{Recycle, Statuses};
+pub(crate) use top::Top;
 pub(crate) use verbs::{
     Answer, Completions, Emit, Pause, Restart, Resume, Run, Scale, Status, Stop, Systemd, Upgrade,
 };
@@ -73,6 +75,7 @@ pub(crate) struct Common {
 pub(crate) enum Verb {
     Run(Run),
     Status(Status),
+    Top(Top),
     Stop(Stop),
     Restart(Restart),
     Upgrade(Upgrade),
@@ -150,7 +153,15 @@ fn check(cli: &Cli) -> Result<(), clap::Error> {
             "--name and --runtime-dir both say which cluster is meant: give one of them",
         );
     }
+    if cli.common.json && matches!(cli.verb, Verb::Top(_)) {
+        return conflict(
+            "top is for people to look at: `cluster --json status` prints the same figures",
+        );
+    }
     if let Verb::Status(Status {
+        name: Some(named), ..
+    })
+    | Verb::Top(Top {
         name: Some(named), ..
     }) = &cli.verb
     {

@@ -21,6 +21,7 @@ mod status;
 mod statuses;
 mod stop;
 pub(crate) mod systemd;
+mod top;
 mod upgrade;
 
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<u8, CliError> {
         match &cli.verb {
             Verb::Run(run) => run::run(common, run).await,
             Verb::Status(status) => done(status::status(common, status).await),
+            Verb::Top(top) => top::top(common, top).await,
             Verb::Stop(stop) => done(stop::stop(common, stop).await),
             Verb::Restart(restart) => done(restart::restart(common, restart).await),
             Verb::Upgrade(upgrade) => done(upgrade::upgrade(common, upgrade).await),

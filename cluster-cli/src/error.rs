@@ -94,6 +94,12 @@ pub(crate) enum CliError {
     },
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
+    #[error(
+        "{stream} is no terminal (`cluster top --once` prints one frame as text, `cluster --json status` the figures)"
+    )]
+    NoTerminal { stream: &'static str },
+    #[error("the terminal cannot be used")]
+    Terminal(#[source] io::Error),
     #[error("this process cannot be set up")]
     Runtime(#[source] io::Error),
 }

@@ -5,6 +5,7 @@ mod command;
 mod error;
 mod output;
 mod progress;
+mod state;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -70,7 +71,7 @@ fn code_of(error: &CliError) -> Code {
         CliError::Logs { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
             Code::NoPermission
         }
-        CliError::Unit(_) => Code::Usage,
+        CliError::Unit(_) | CliError::NoTerminal { .. } => Code::Usage,
         CliError::NoLogs { .. }
         | CliError::Logs { .. }
         | CliError::Parent(_)
@@ -78,6 +79,7 @@ fn code_of(error: &CliError) -> Code {
         | CliError::Answer(_)
         | CliError::File { .. }
         | CliError::Output(_)
+        | CliError::Terminal(_)
         | CliError::Runtime(_) => Code::Failure,
     }
 }

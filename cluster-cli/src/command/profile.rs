@@ -1,5 +1,7 @@
 //! `cluster profile`.
 
+use std::path::Path;
+
 use cluster_core::{Debugging, Operation};
 use serde_json::Value;
 
@@ -22,20 +24,27 @@ pub(crate) async fn profile(common: &Common, profile: &Profile) -> Result<(), Cl
         })
         .await?;
     drop(progress);
+    write(&mut value, &profile.output)?;
+    output::result(common.json, &value, || Ok(said(&value)))
+}
+
+/// Writes the picture of an answer to a file, whose path takes its place in the answer.
+pub(super) fn write(value: &mut Value, path: &Path) -> Result<(), CliError> {
     let svg = match value["svg"].take() {
         Value::String(svg) => svg,
         _ => String::new(),
     };
-    let path = &profile.output;
     std::fs::write(path, svg).map_err(|source| CliError::File {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
     value["svg"] = path.display().to_string().into();
-    output::result(common.json, &value, || {
-        let process = value["process"].as_str().unwrap_or_default();
-        let samples = value["samples"].as_u64().unwrap_or(0);
-        let samples = output::human::count(samples, "sample");
-        Ok(format!("{}: {process}, {samples}", path.display()))
-    })
+    Ok(())
+}
+
+/// What has been written, of whom.
+pub(super) fn said(value: &Value) -> String {
+    let text = |key: &str| value[key].as_str().unwrap_or_default();
+    let samples = output::human::count(value["samples"].as_u64().unwrap_or(0), "sample");
+    format!("{}: {}, {samples}", text("svg"), text("process"))
 }

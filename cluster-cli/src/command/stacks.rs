@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use cluster_core::{Debugging, Operation, Stacks};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::connect;
 use crate::args::{Common, Stacks as Args};
@@ -13,11 +15,14 @@ pub(crate) async fn stacks(common: &Common, args: &Args) -> Result<(), CliError>
     let operation = Operation::Debug(Debugging::Stacks { of: args.of });
     let mut operator = connect(common).await?;
     let value = operator.operate(operation, |_| {}).await?;
-    output::result(common.json, &value, || {
-        let process = value["process"].as_str().unwrap_or_default();
-        let stacks = serde_json::from_value(value.clone()).map_err(CliError::Answer)?;
-        Ok(text(process, &stacks))
-    })
+    output::result(common.json, &value, || read(&value))
+}
+
+/// The answer of the master as text, harmless to a terminal.
+pub(super) fn read(value: &Value) -> Result<String, CliError> {
+    let process = output::plain(value["process"].as_str().unwrap_or_default());
+    let stacks = Stacks::deserialize(value).map_err(CliError::Answer)?;
+    Ok(text(&process, &stacks))
 }
 
 fn text(process: &str, stacks: &Stacks) -> String {

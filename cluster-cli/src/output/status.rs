@@ -6,72 +6,7 @@ use serde_json::Value;
 
 use super::{human, plain};
 use crate::error::CliError;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Cluster {
-    name: String,
-    build: String,
-    state: String,
-    crash_loop: Option<String>,
-    mark: String,
-    wanted: u64,
-    serving: u64,
-    master: Process,
-    cache_manager: Option<Process>,
-    workers: Vec<Worker>,
-    death_queue: Vec<Queued>,
-    upgrade: Option<Upgrade>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Upgrade {
-    to: String,
-    step: String,
-    cause: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Process {
-    pid: u32,
-    state: String,
-    uptime_ms: u64,
-    build: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Worker {
-    id: u32,
-    pid: u32,
-    state: String,
-    generation: u32,
-    uptime_ms: u64,
-    build: String,
-    suspect: bool,
-    linked: bool,
-    beat: Option<Beat>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Beat {
-    rss_bytes: u64,
-    live_connections: u64,
-    tps: f64,
-    p50_us: u64,
-    p99_us: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Queued {
-    worker: u32,
-    reason: String,
-    queued_ms: u64,
-}
+use crate::state::{Beat, Cluster, Upgrade, Worker};
 
 /// The text of a status: a head, the workers, and which of them are to be replaced.
 pub(crate) fn text(value: &Value) -> Result<String, CliError> {
@@ -125,15 +60,22 @@ fn head(cluster: &Cluster) -> String {
             cache.pid
         ));
     }
-    if let Some(upgrade) = cluster.upgrade.as_ref().filter(|u| u.step != "done") {
-        let (to, step) = (plain(&upgrade.to), upgrade.step.replace('_', " "));
-        let why = upgrade.cause.as_deref().map(plain).unwrap_or_default();
-        head.push_str(&match upgrade.step.as_str() {
-            "failed" => format!("the last upgrade, to build {to}, failed: {why}\n"),
-            _ => format!("upgrading to build {to}: {step}\n"),
-        });
+    if let Some(upgrade) = cluster.upgrade.as_ref().and_then(upgrade) {
+        head.push_str(&upgrade);
+        head.push('\n');
     }
     head
+}
+
+/// How far an upgrade is, or why it has failed; nothing of one that is done.
+pub(crate) fn upgrade(upgrade: &Upgrade) -> Option<String> {
+    let (to, step) = (plain(&upgrade.to), upgrade.step.replace('_', " "));
+    let why = upgrade.cause.as_deref().map(plain).unwrap_or_default();
+    match upgrade.step.as_str() {
+        "done" => None,
+        "failed" => Some(format!("the last upgrade, to build {to}, failed: {why}")),
+        _ => Some(format!("upgrading to build {to}: {}", plain(&step))),
+    }
 }
 
 fn workers(cluster: &Cluster) -> String {
@@ -167,7 +109,7 @@ fn workers(cluster: &Cluster) -> String {
 }
 
 /// What a worker does, and what is strange about it.
-fn state(worker: &Worker, build: &str) -> String {
+pub(crate) fn state(worker: &Worker, build: &str) -> String {
     let mut state = plain(&worker.state).into_owned();
     let odd = [
         (worker.suspect, "silent"),

@@ -8,6 +8,8 @@ mod logs;
 mod parent;
 mod running;
 mod systemd;
+mod terminal;
+mod top;
 mod trial;
 mod upgrade;
 
