@@ -9,16 +9,16 @@ mod model;
 mod screen;
 mod terminal;
 mod track;
+mod typed;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cluster_core::OperationError;
 use cluster_core::operator::{Operator, OperatorError, find};
-use crossterm::event::{Event, EventStream};
+use cluster_core::{Debugging, Operation, OperationError, Subject};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::args::{Common, Top};
@@ -30,12 +30,16 @@ use feed::Heard;
 use keys::{Act, press};
 use model::Model;
 use screen::{Front, Screen};
-use terminal::{Ends, Terminal};
+use terminal::{Ends, Keyboard, Terminal};
 
 /// What can be under way at once; more is refused.
 const UNDER_WAY: usize = 8;
+/// Parts of a log that are asked for: more than a process keeps.
+const LOG_PARTS: usize = 32;
 /// What a shell says of a process that a signal has ended, and so says one that it has ended in good order.
 const SIGNALLED: u8 = 128;
+/// The number of the signal that goes with a terminal that is gone.
+const HANGUP: u8 = 1;
 
 pub(super) async fn top(common: &Common, top: &Top) -> Result<u8, CliError> {
     if !top.once {
@@ -72,7 +76,8 @@ async fn watch(
     mut terminal: Terminal,
 ) -> Result<u8, CliError> {
     let mut screen = Screen::default();
-    let mut events = EventStream::new();
+    let mut keyboard = Keyboard::open();
+    let mut sizes = terminal::sizes()?;
     let mut deeds = FuturesUnordered::new();
     let colours = output::colours(&std::io::stdout());
     loop {
@@ -87,23 +92,24 @@ async fn watch(
         })?;
         screen.page = page;
         tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(Event::Key(key))) => match press(&mut screen, key, &model) {
-                    Some(Act::Leave) => return Ok(0),
-                    Some(Act::Do(_)) if deeds.len() >= UNDER_WAY => {
-                        screen.say(format!("{UNDER_WAY} things are under way: wait for one of them"), true);
+            keys = keyboard.next() => {
+                let Some(keys) = keys else { return Ok(SIGNALLED + HANGUP) };
+                for key in keys {
+                    match press(&mut screen, key, &model) {
+                        Some(Act::Leave) => return Ok(0),
+                        Some(Act::Do(_)) if deeds.len() >= UNDER_WAY => {
+                            screen.say(format!("{UNDER_WAY} things are under way: wait for one of them"), true);
+                        }
+                        Some(Act::Do(deed)) => {
+                            screen.say(deed.under_way(), false);
+                            deeds.push(perform(place.to_owned(), deed));
+                        }
+                        None => {}
                     }
-                    Some(Act::Do(deed)) => {
-                        screen.say(deed.under_way(), false);
-                        deeds.push(perform(place.to_owned(), deed));
-                    }
-                    None => {}
-                },
-                // A new size is drawn at, whatever it is.
-                Some(Ok(_)) => {}
-                Some(Err(e)) => return Err(CliError::Terminal(e)),
-                None => return Ok(0),
-            },
+                }
+            }
+            // It is drawn at its new size.
+            _ = sizes.recv() => {}
             Some(heard) = heard.recv() => hear(&mut model, heard),
             Some((deed, outcome)) = deeds.next(), if !deeds.is_empty() => {
                 tell(&mut screen, deed, outcome);
@@ -129,6 +135,9 @@ fn hear(model: &mut Model, heard: Heard) {
 async fn perform(place: PathBuf, deed: Deed) -> (Deed, Result<Value, CliError>) {
     let doing = async {
         let mut operator = Operator::connect(&place).await?;
+        if let Deed::Log { of } = deed {
+            return log(&mut operator, of).await;
+        }
         let mut answer = operator.operate(deed.operation(), |_| {}).await?;
         if let Deed::Profile { file, .. } = &deed {
             super::profile::write(&mut answer, file)?;
@@ -139,13 +148,43 @@ async fn perform(place: PathBuf, deed: Deed) -> (Deed, Result<Value, CliError>) 
     (deed, outcome)
 }
 
+/// All lines that a process still has, part by part.
+async fn log(operator: &mut Operator, of: Subject) -> Result<Value, CliError> {
+    let (mut lines, mut from) = (Vec::new(), 0);
+    for _ in 0..LOG_PARTS {
+        let operation = Operation::Debug(Debugging::RecentLog { of, from });
+        let mut part = operator.operate(operation, |_| {}).await?;
+        if let Value::Array(more) = part["lines"].take() {
+            lines.extend(more);
+        }
+        match part["next"].as_u64() {
+            Some(next) if next > from && part["end"].as_u64() > Some(next) => from = next,
+            _ => break,
+        }
+    }
+    Ok(json!({ "lines": lines }))
+}
+
 /// Says what has come of it.
 fn tell(screen: &mut Screen, deed: Deed, outcome: Result<Value, CliError>) {
     let shown = outcome.and_then(|answer| {
-        screen.say(deed.done(&answer), false);
+        let done = deed.done(&answer);
+        screen.say(done.clone(), false);
         // What somebody is in the middle of is not covered.
-        if matches!(deed, Deed::Stacks { .. }) && screen.front == Front::Rows {
-            screen.show(deed.done(&answer), &super::stacks::read(&answer)?);
+        if screen.front != Front::Rows {
+            return Ok(());
+        }
+        match deed {
+            Deed::Stacks { .. } => {
+                let text = super::stacks::read(&answer)?;
+                screen.show(done, text.lines().map(str::to_owned).collect());
+            }
+            Deed::Log { .. } => {
+                let lines = answer["lines"].as_array().into_iter().flatten();
+                let lines = lines.filter_map(Value::as_str);
+                screen.show_end(done, lines.map(|line| plain(line).into_owned()).collect());
+            }
+            _ => {}
         }
         Ok(())
     });

@@ -6,10 +6,11 @@ use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -18,19 +19,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command at a terminal of 120 columns and 30 lines.
 pub(crate) struct Terminal {
-    keyboard: File,
+    /// What is typed goes here, and what is written comes from here; none when it was hung up.
+    end: Option<File>,
     /// Held open, so that what is set there can be looked at when the command has ended.
     line: OwnedFd,
     before: Termios,
     child: Child,
-    written: Receiver<Vec<u8>>,
+    /// Readable when it has ended.
+    life: OwnedFd,
     parser: vt100::Parser,
 }
 
 impl Terminal {
     /// Starts it as the leader of a session whose terminal this is.
     pub(crate) fn start(command: &Command) -> Self {
-        let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are ptys");
+        // Closed in children from the start: one that another test starts would keep it open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let end = openpt(flags).expect("there are ptys");
         grantpt(&end).expect("it is ours");
         unlockpt(&end).expect("it is ours");
         let name = ptsname(&end, Vec::new()).expect("it has a name");
@@ -44,29 +49,26 @@ impl Terminal {
             .arg("--ctty")
             .arg(command.get_program())
             .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => session.env(name, value),
+                None => session.env_remove(name),
+            };
+        }
         session
             .env("TERM", "xterm-256color")
             .stdin(clone())
             .stdout(clone())
             .stderr(clone());
         let child = session.spawn().expect("it can be started");
-        let keyboard = File::from(end);
-        let mut screen = keyboard.try_clone().expect("a descriptor is free");
-        let (tell, written) = channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(n @ 1..) = screen.read(&mut bytes) {
-                if tell.send(bytes[..n].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
+        let pid = Pid::from_child(&child);
+        let life = pidfd_open(pid, PidfdFlags::empty()).expect("it is our child");
         Self {
-            keyboard,
+            end: Some(File::from(end)),
             line,
             before,
             child,
-            written,
+            life,
             parser: vt100::Parser::new(side(30), side(120), 0),
         }
     }
@@ -76,8 +78,8 @@ impl Terminal {
     }
 
     pub(crate) fn press(&mut self, keys: &str) {
-        let keys = keys.as_bytes();
-        self.keyboard.write_all(keys).expect("it is read");
+        let mut end = self.end.as_ref().expect("it is not hung up");
+        end.write_all(keys.as_bytes()).expect("it is read");
     }
 
     /// Makes it another size.
@@ -97,11 +99,30 @@ impl Terminal {
                 return text;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.written.recv_timeout(left) {
-                Ok(bytes) => self.parser.process(&bytes),
-                Err(e) => panic!("{e}: it never came to this: {what}:\n{text}"),
-            }
+            assert!(
+                self.take(left),
+                "it never came to this: {what}:\n{}",
+                self.parser.screen().contents()
+            );
         }
+    }
+
+    /// Whether anything on the screen has a colour.
+    pub(crate) fn is_coloured(&self) -> bool {
+        let screen = self.parser.screen();
+        let places = (0..30).flat_map(|line| (0..120).map(move |column| (line, column)));
+        let mut cells = places.filter_map(|(line, column)| screen.cell(line, column));
+        cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
+    }
+
+    /// Closes the window, so to say, and waits for the end of the command.
+    pub(crate) fn hang_up(mut self) -> ExitStatus {
+        self.end = None;
+        let within = Timespec::try_from(PATIENCE).expect("it is short");
+        let mut ends = [PollFd::new(&self.life, PollFlags::IN)];
+        let ended = poll(&mut ends, Some(&within)).expect("it can be waited for");
+        assert_eq!(ended, 1, "it does not end");
+        self.child.wait().expect("it is our child")
     }
 
     /// Waits for the end of the command, which has to leave the terminal as it found it.
@@ -111,8 +132,16 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 break status;
             }
-            assert!(Instant::now() < deadline, "it does not end");
-            self.take(Duration::from_millis(20));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let within = Timespec::try_from(left).expect("it is short");
+            let end = self.end.as_ref().expect("it is not hung up");
+            let mut ready = [
+                PollFd::new(&self.life, PollFlags::IN),
+                PollFd::new(end, PollFlags::IN),
+            ];
+            let ready = poll(&mut ready, Some(&within)).expect("it can be waited for");
+            assert_ne!(ready, 0, "it does not end");
+            self.take(Duration::ZERO);
         };
         while self.take(Duration::from_millis(200)) {}
         let screen = self.parser.screen();
@@ -129,13 +158,16 @@ impl Terminal {
 
     /// Takes in what is written within a time; false if nothing was.
     fn take(&mut self, within: Duration) -> bool {
-        match self.written.recv_timeout(within) {
-            Ok(bytes) => {
-                self.parser.process(&bytes);
-                true
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
+        let mut end = self.end.as_ref().expect("it is not hung up");
+        let within = Timespec::try_from(within).expect("it is short");
+        let mut ready = [PollFd::new(end, PollFlags::IN)];
+        if poll(&mut ready, Some(&within)).is_ok_and(|ready| ready == 0) {
+            return false;
         }
+        let mut bytes = [0; 4096];
+        let length = end.read(&mut bytes).unwrap_or(0);
+        self.parser.process(&bytes[..length]);
+        length > 0
     }
 }
 

@@ -1,5 +1,7 @@
 //! The live view, at a terminal.
 
+use std::process::Command;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -8,8 +10,15 @@ use crate::trial::{Trial, signal, workers};
 use crate::{Run, cluster};
 
 fn top(trial: &Trial) -> Terminal {
+    top_where(trial, |command| {
+        command.env_remove("NO_COLOR");
+    })
+}
+
+fn top_where(trial: &Trial, set: impl FnOnce(&mut Command)) -> Terminal {
     let mut command = cluster();
     command.arg("--runtime-dir").arg(trial.runtime_dir());
+    set(&mut command);
     let mut terminal = Terminal::start(command.arg("top"));
     terminal.until("it shows the workers", |text| {
         text.contains("2 of 2 workers serving")
@@ -67,8 +76,22 @@ fn a_signal_and_ctrl_c_leave_the_terminal_as_it_was() {
     signal(terminal.pid(), Signal::TERM);
     assert_eq!(terminal.ended().code(), Some(128 + 15));
     let mut terminal = top(&trial);
+    assert!(terminal.is_coloured());
     terminal.press("\x03");
     assert_eq!(terminal.ended().code(), Some(0));
+    let mut plain = top_where(&trial, |command| {
+        command.env("NO_COLOR", "1");
+    });
+    assert!(!plain.is_coloured());
+    plain.press("q");
+    assert_eq!(plain.ended().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it() {
+    let trial = Trial::start();
+    let status = top(&trial).hang_up();
+    assert!(matches!(status.code(), Some(1 | 129)), "{status}");
 }
 
 #[test]
@@ -99,6 +122,12 @@ fn workers_are_paused_and_resumed_and_replaced_before_its_eyes() {
         assert!(pid != pids[0]);
         terminal.until("its row", |text| row(text, pid, "active"));
     }
+    terminal.press("P");
+    terminal.until("a question", |text| text.contains("Pause all workers?"));
+    terminal.press("y");
+    terminal.until("all are paused", |text| text.contains("0 of 2 workers"));
+    terminal.press("A");
+    terminal.until("all serve", |text| text.contains("2 of 2 workers"));
     terminal.press("+");
     terminal.until("a third", |text| text.contains("3 of 3 workers serving"));
     terminal.press("m");
@@ -130,6 +159,17 @@ fn one_worker_is_seen_into() {
     terminal.until("their end", |text| !text.contains(": lines 1 to"));
     terminal.press("q");
     terminal.until("the rows", |text| text.contains("2 of 2 workers serving"));
+    terminal.press("L");
+    terminal.until("its log", |text| {
+        text.contains("what worker 1 has logged lately: lines")
+            && text.contains("the filter of the log was changed")
+    });
+    terminal.press("qM");
+    terminal.until("the master's log", |text| {
+        text.contains("what the master has logged lately: lines")
+            && text.contains("all workers are ready")
+    });
+    terminal.press("q");
     let file = trial.file("flame.svg");
     terminal.press("f");
     terminal.until("a file is asked for", |text| {

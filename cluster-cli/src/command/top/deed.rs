@@ -15,6 +15,8 @@ const SECONDS: u32 = 10;
 pub(super) enum Deed {
     Pause { worker: u32, force: bool },
     Resume { worker: u32 },
+    PauseAll,
+    ResumeAll,
     Recycle { worker: u32 },
     Isolate { worker: u32 },
     Release { worker: u32, retire: bool },
@@ -23,6 +25,7 @@ pub(super) enum Deed {
     MarkUp,
     MarkDown,
     LogLevel { worker: u32, filter: Option<String> },
+    Log { of: Subject },
     Stacks { worker: u32 },
     Profile { worker: u32, file: PathBuf },
 }
@@ -39,6 +42,11 @@ impl Deed {
             Deed::Resume { worker } => Operation::Resume {
                 worker: Some(worker),
             },
+            Deed::PauseAll => Operation::Pause {
+                worker: None,
+                force: false,
+            },
+            Deed::ResumeAll => Operation::Resume { worker: None },
             Deed::Recycle { worker } => Operation::Recycle { worker },
             Deed::Isolate { worker } => Operation::Debug(Debugging::Isolate { worker }),
             Deed::Release { worker, retire } => {
@@ -52,6 +60,7 @@ impl Deed {
                 of: of(worker),
                 filter,
             }),
+            Deed::Log { of } => Operation::Debug(Debugging::RecentLog { of, from: 0 }),
             Deed::Stacks { worker } => Operation::Debug(Debugging::Stacks { of: of(worker) }),
             Deed::Profile { worker, .. } => Operation::Debug(Debugging::Profile {
                 of: of(worker),
@@ -75,6 +84,7 @@ impl Deed {
             } => format!(
                 "Worker {worker} is the last one that serves. Pause it all the same? Connections wait then, and health probes are told \"down\"."
             ),
+            Deed::PauseAll => "Pause all workers? Connections wait until they are resumed, and health probes are told \"down\".".to_owned(),
             Deed::Recycle { worker } => format!(
                 "Replace worker {worker}? When its successor serves, it finishes what it has and ends."
             ),
@@ -104,6 +114,8 @@ impl Deed {
         match self {
             Deed::Pause { worker, .. } => format!("pausing worker {worker} ..."),
             Deed::Resume { worker } => format!("resuming worker {worker} ..."),
+            Deed::PauseAll => "pausing all workers ...".to_owned(),
+            Deed::ResumeAll => "resuming all workers ...".to_owned(),
             Deed::Recycle { worker } => format!("recycling worker {worker} ..."),
             Deed::Isolate { worker } => format!("isolating worker {worker} ..."),
             Deed::Release { worker, .. } => format!("releasing worker {worker} ..."),
@@ -115,6 +127,7 @@ impl Deed {
             Deed::LogLevel { worker, .. } => {
                 format!("changing what worker {worker} logs ...")
             }
+            Deed::Log { of } => format!("reading what {of} has logged ..."),
             Deed::Stacks { worker } => format!("looking at the stacks of worker {worker} ..."),
             Deed::Profile { worker, .. } => {
                 format!("profiling worker {worker} for {SECONDS} s ...")
@@ -128,6 +141,8 @@ impl Deed {
         match self {
             Deed::Pause { worker, .. } => format!("worker {worker} is being paused"),
             Deed::Resume { worker } => format!("worker {worker} accepts again"),
+            Deed::PauseAll => "all workers are being paused".to_owned(),
+            Deed::ResumeAll => "all workers accept again".to_owned(),
             Deed::Recycle { worker } => format!("worker {worker} is to be replaced"),
             Deed::Isolate { worker } => format!(
                 "worker {worker} serves at {} alone, until it is released",
@@ -150,6 +165,7 @@ impl Deed {
                 text("now"),
                 text("before")
             ),
+            Deed::Log { of } => format!("what {of} has logged lately"),
             Deed::Stacks { worker } => format!("the stacks of worker {worker}"),
             Deed::Profile { .. } => plain(&crate::command::profile::said(answer)).into_owned(),
         }
@@ -177,6 +193,7 @@ mod tests {
                 retire: true,
             },
             Deed::Scale { from: 2, to: 1 },
+            Deed::PauseAll,
             Deed::Roll,
             Deed::MarkDown,
         ] {

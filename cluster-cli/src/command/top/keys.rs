@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cluster_core::Subject;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::deed::Deed;
@@ -23,10 +24,12 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("b", "bring it back: release it"),
     ("x", "end it, where it is isolated"),
     ("l", "change what it logs"),
+    ("L M", "show what it, or the master, has logged lately"),
     ("s", "show the stacks of its threads"),
     ("f", "flame graph: profile it for 10 s, to a file"),
     ("+ -", "scale up, scale down"),
     ("R", "roll: replace all workers, one at a time"),
+    ("P A", "pause all workers, have all accept again"),
     ("m", "mark the node down, or up again"),
     ("?", "these keys"),
     ("q ctrl-C", "leave"),
@@ -123,6 +126,11 @@ fn of_cluster(letter: char, model: &Model) -> Option<Deed> {
             to: from.saturating_sub(1),
         },
         'R' => Deed::Roll,
+        'P' => Deed::PauseAll,
+        'A' => Deed::ResumeAll,
+        'M' => Deed::Log {
+            of: Subject::Master,
+        },
         'm' if model.cluster.mark == "down" => Deed::MarkUp,
         'm' => Deed::MarkDown,
         _ => return None,
@@ -146,6 +154,9 @@ fn of_worker(screen: &mut Screen, letter: char, model: &Model) -> Option<Act> {
         'x' => Deed::Release {
             worker,
             retire: true,
+        },
+        'L' => Deed::Log {
+            of: Subject::Worker(worker),
         },
         's' => Deed::Stacks { worker },
         'l' | 'f' => {
@@ -319,7 +330,7 @@ mod tests {
     #[test]
     fn a_text_is_scrolled_and_closed() {
         let (mut screen, model) = (Screen::default(), model(&[4]));
-        screen.show("t".to_owned(), &"line\n".repeat(25));
+        screen.show("t".to_owned(), vec!["line".to_owned(); 25]);
         let top = |screen: &Screen| match &screen.front {
             Front::Text(text) => Some(text.top),
             _ => None,

@@ -105,13 +105,18 @@ impl Screen {
     }
 
     /// Puts a text in front, from its beginning.
-    pub(super) fn show(&mut self, title: String, text: &str) {
-        let lines = text.lines().map(str::to_owned).collect();
+    pub(super) fn show(&mut self, title: String, lines: Vec<String>) {
         self.front = Front::Text(Text {
             title,
             lines,
             top: 0,
         });
+    }
+
+    /// The same, at its end.
+    pub(super) fn show_end(&mut self, title: String, lines: Vec<String>) {
+        let top = lines.len().saturating_sub(self.page);
+        self.front = Front::Text(Text { title, lines, top });
     }
 }
 

@@ -20,10 +20,13 @@ pub(super) fn lines(model: &Model, look: Look) -> Vec<Line<'static>> {
             format!("the master is away since {ago}: {cause}"),
             look.bad(),
         ));
-        lines.push(Line::styled(
-            "its workers serve on; this is how they were, and it is asked again each second",
-            look.warn(),
-        ));
+        let text = match cluster.state.as_str() {
+            "stopping" => "the cluster was stopping; it is looked for each second",
+            _ => {
+                "workers serve on without it; this is how they were, and it is looked for each second"
+            }
+        };
+        lines.push(Line::styled(text, look.warn()));
     }
     if let Some(cause) = &cluster.crash_loop {
         lines.push(Line::styled(format!("crash loop: {cause}"), look.bad()));
