@@ -1,6 +1,6 @@
 //! Looking into one process from the monitor: what `cluster log-level` and its like do, by HTTP.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Path, Query, ServiceConfig};
@@ -115,32 +115,27 @@ async fn follow_log(
     let from = last.unwrap_or(from);
     let cluster = cluster.into_inner();
     let first = carry_out(&cluster, Debugging::RecentLog { of, from }).await?;
-    let parts = stream::unfold(Some((first, from)), move |state| {
+    let parts = stream::unfold(Some((Some(first), from)), move |state| {
         let cluster = std::sync::Arc::clone(&cluster);
         async move {
-            let (part, from) = state?;
+            let (known, from) = state?;
+            let part = match known {
+                Some(part) => Some(part),
+                None => further_part(&cluster, of, from).await,
+            };
+            let Some(part) = part else {
+                let end = json!({ "text": "the process does not answer any more" });
+                return Some((Ok(event_of("end", &end)), None));
+            };
             let next = part["next"].as_u64().unwrap_or(from);
-            if next != from || part["missed"] != 0 {
-                let event = format!("id: {next}\nevent: lines\ndata: {part}\n\n");
-                let ask = next_part(&cluster, of, next).await;
-                return Some((Ok(Bytes::from(event)), ask));
-            }
-            let mut silent = Duration::ZERO;
-            while silent < SILENCE {
-                tokio::time::sleep(LOOK).await;
-                silent += LOOK;
-                match next_part(&cluster, of, from).await {
-                    Some((part, _)) if part["next"] == next => {}
-                    Some(more) => return Some((Ok(Bytes::from(":\n\n")), Some(more))),
-                    None => {
-                        let end = "event: end\ndata: the process does not answer any more\n\n";
-                        return Some((Ok(Bytes::from(end)), None));
-                    }
-                }
-            }
+            let event = if part["lines"].as_array().is_some_and(Vec::is_empty) {
+                ":\n\n".to_owned()
+            } else {
+                format!("id: {next}\nevent: lines\ndata: {part}\n\n")
+            };
             Some((
-                Ok::<_, actix_web::Error>(Bytes::from(":\n\n")),
-                Some((part, from)),
+                Ok::<_, actix_web::Error>(Bytes::from(event)),
+                Some((None, next)),
             ))
         }
     });
@@ -150,9 +145,19 @@ async fn follow_log(
         .streaming(parts))
 }
 
-async fn next_part(cluster: &Cluster, of: Subject, from: u64) -> Option<(Value, u64)> {
-    let asked = Operation::Debug(Debugging::RecentLog { of, from });
-    cluster.operate(asked).await.ok().map(|part| (part, from))
+/// What a process has logged from a line on, as soon as there is something, or after a silence; nothing where it does not answer.
+///
+/// One part a look: a process that logs faster than that loses lines here, and holds up nobody.
+async fn further_part(cluster: &Cluster, of: Subject, from: u64) -> Option<Value> {
+    let silence = Instant::now() + SILENCE;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let asked = Operation::Debug(Debugging::RecentLog { of, from });
+        let part = cluster.operate(asked).await.ok()?;
+        if part["next"] != from || Instant::now() >= silence {
+            return Some(part);
+        }
+    }
 }
 
 /// The stacks of a process's threads, as JSON.
