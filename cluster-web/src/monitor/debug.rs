@@ -6,12 +6,13 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 use cluster_core::{Cluster, DebugError, Debugging, Operation, OperationError, Subject};
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::guard::{Right, RightToAct};
+use super::live::{Feed, streaming};
 
 /// How often a process is asked for what it has logged since.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,6 +35,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 enum Refusal {
     #[error("no process is called {0:?} (allowed: a worker's id or pid, master, cache-manager)")]
     NoName(String),
+    #[error("too many pages are open")]
+    Crowded,
     #[error(transparent)]
     Operation(#[from] OperationError),
 }
@@ -50,7 +53,7 @@ impl ResponseError for Refusal {
                 StatusCode::BAD_REQUEST
             }
             Refusal::Operation(Debug(NoAnswer { .. })) => StatusCode::GATEWAY_TIMEOUT,
-            Refusal::Operation(Stopping) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Crowded | Refusal::Operation(Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Operation(_) => StatusCode::CONFLICT,
         }
     }
@@ -105,11 +108,13 @@ struct From {
 async fn follow_log(
     _: Right,
     cluster: Data<Cluster>,
+    feed: Data<Feed>,
     process: Path<String>,
     Query(From { from }): Query<From>,
     request: actix_web::HttpRequest,
 ) -> Result<HttpResponse, Refusal> {
     let of = subject(&process)?;
+    let place = feed.place().ok_or(Refusal::Crowded)?;
     let last = request.headers().get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
     let from = last.unwrap_or(from);
@@ -139,10 +144,7 @@ async fn follow_log(
             ))
         }
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .streaming(parts))
+    Ok(streaming(held(parts, place).take_until(feed.over())))
 }
 
 /// What a process has logged from a line on, as soon as there is something, or after a silence; nothing where it does not answer.
@@ -233,7 +235,12 @@ const NOTES: usize = 16;
 
 /// A debugging session of a worker (or of one that is started for it, called `fresh`) as server-sent events: `note`, `attached` with the
 /// command that connects a debugger, and at its end `end` or `refused`. It ends where the connection is closed.
-async fn attach(cluster: Data<Cluster>, worker: Path<String>) -> Result<HttpResponse, Refusal> {
+async fn attach(
+    cluster: Data<Cluster>,
+    feed: Data<Feed>,
+    worker: Path<String>,
+) -> Result<HttpResponse, Refusal> {
+    let place = feed.place().ok_or(Refusal::Crowded)?;
     let worker = match worker.as_str() {
         "fresh" => None,
         name => match subject(name)? {
@@ -266,10 +273,14 @@ async fn attach(cluster: Data<Cluster>, worker: Path<String>) -> Result<HttpResp
         let next = goes_on.then_some((session, noted));
         Some((Ok::<_, actix_web::Error>(event), next))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .streaming(events))
+    Ok(streaming(held(events, place)))
+}
+
+/// A stream that keeps its place among the pages that are open until its end.
+fn held<T>(parts: impl Stream<Item = T>, place: OwnedSemaphorePermit) -> impl Stream<Item = T> {
+    parts.inspect(move |_| {
+        let _ = &place;
+    })
 }
 
 fn event_of(name: &str, data: &Value) -> Bytes {

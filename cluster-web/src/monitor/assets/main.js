@@ -12,9 +12,13 @@ import { showEvents, showPoints, showQueue, showTiles, showTimes, showWorkers } 
 
 const VIEWS = ['workers', 'caches', 'statuses', 'dependencies'];
 let view;
+let place;
 
 function showView() {
   const [wanted, subject, look] = location.hash.slice(1).split('/');
+  // What has just been opened is seen from its top; the browser would go to where it was, or past the head.
+  if (place !== undefined && place !== `${wanted}/${subject}`) scrollTo(0, 0);
+  place = `${wanted}/${subject}`;
   const isProcess = wanted === 'process' && process.isOne(subject);
   view = isProcess || VIEWS.includes(wanted) ? wanted : VIEWS[0];
   for (const name of VIEWS) {

@@ -158,6 +158,11 @@ fn what_a_worker_logs_is_changed_and_read_by_click() {
         (lines == 1000).then_some(())
     });
     load.end().assert_lost_only_to(&[]);
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#log .lines :not(div)').length"),
+        0,
+        "a line is text and nothing else"
+    );
     browser.run("location.hash = '#workers';");
     browser.until(&says("[data-worker=\"1\"] .tag", "log"));
     assert_eq!(
@@ -177,8 +182,17 @@ fn stacks_are_shown_as_text_of_the_masters_too() {
     let cluster = Setup::hello().start();
     let browser = Browser::start();
     open(&browser, &cluster, "");
-    choose(&browser, 2, "stacks");
-    browser.click("#stacks-take");
+    // By keys alone: the menu of a row, the look, its button.
+    let press = |key: &str| browser.type_into(":focus", key);
+    browser.run("document.querySelector('[data-worker=\"2\"] button').focus();");
+    press("\u{e007}");
+    browser.until("document.activeElement.closest('#menu')");
+    while browser.eval("document.activeElement.dataset.action") != "stacks" {
+        press("\u{e015}");
+    }
+    press("\u{e007}");
+    browser.until("document.activeElement.id === 'stacks-take'");
+    press("\u{e007}");
     browser.until(&says("#stacks pre", "hello::main"));
     browser.until(&says("#stacks .bar span", "ms in all"));
     browser.run("location.hash = '#workers';");
@@ -300,6 +314,6 @@ fn nobody_is_kept_out_of_what_is_inside() {
 /// A picture of what is in sight, where `PICTURES` names a directory.
 fn keep(browser: &Browser, name: &str) {
     if let Some(kept) = std::env::var_os("PICTURES").map(PathBuf::from) {
-        fs::write(kept.join(format!("looking-{name}.png")), browser.picture()).unwrap();
+        fs::write(kept.join(format!("monitor-{name}.png")), browser.picture()).unwrap();
     }
 }
