@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use cluster_core::{Cluster, Operation, OperationError};
+use cluster_core::{Cluster, Debugging, Operation, OperationError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -63,6 +63,22 @@ pub(super) const ACTIONS: &[Action] = &[
         ..action("recycle", "Recycle", Scope::Worker)
     },
     Action {
+        states: &["active", "paused"],
+        confirm: Some(
+            "A successor is started; when it serves, this worker leaves the shared sockets and serves at an address of its own, for whoever debugs it.",
+        ),
+        ..action("isolate", "Isolate", Scope::Worker)
+    },
+    Action {
+        states: &["isolated"],
+        ..action("release", "Release", Scope::Worker)
+    },
+    Action {
+        states: &["isolated"],
+        confirm: Some("It finishes what it has and ends."),
+        ..action("retire", "Retire", Scope::Worker)
+    },
+    Action {
         takes: Some("workers"),
         confirm: Some("The number of workers is changed."),
         ..action("scale", "Scale", Scope::Cluster)
@@ -118,15 +134,29 @@ fn operation(name: &str, arguments: &Arguments) -> Result<Operation, ActionError
         workers,
         force,
     } = *arguments;
+    let of_one = |action| {
+        worker.ok_or(ActionError::Missing {
+            action,
+            argument: "worker",
+        })
+    };
     Ok(match name {
         "pause" => Operation::Pause { worker, force },
         "resume" => Operation::Resume { worker },
         "recycle" => Operation::Recycle {
-            worker: worker.ok_or(ActionError::Missing {
-                action: "recycle",
-                argument: "worker",
-            })?,
+            worker: of_one("recycle")?,
         },
+        "isolate" => Operation::Debug(Debugging::Isolate {
+            worker: of_one("isolate")?,
+        }),
+        "release" => Operation::Debug(Debugging::Release {
+            worker: of_one("release")?,
+            retire: false,
+        }),
+        "retire" => Operation::Debug(Debugging::Release {
+            worker: of_one("retire")?,
+            retire: true,
+        }),
         "scale" => Operation::Scale {
             workers: workers.ok_or(ActionError::Missing {
                 action: "scale",

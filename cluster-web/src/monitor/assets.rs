@@ -16,7 +16,7 @@ macro_rules! module {
     };
 }
 
-const FILES: [File; 13] = [
+const FILES: [File; 19] = [
     (
         "/debug",
         "text/html; charset=utf-8",
@@ -31,9 +31,15 @@ const FILES: [File; 13] = [
     module!("act"),
     module!("caches"),
     module!("cluster"),
+    module!("debugger"),
     module!("dependencies"),
     module!("dom"),
+    module!("flame"),
     module!("format"),
+    module!("log"),
+    module!("process"),
+    module!("profile"),
+    module!("stacks"),
     module!("state"),
     module!("statuses"),
     module!("stream"),

@@ -1,17 +1,18 @@
 //! Looking into one process from the monitor: what `cluster log-level` and its like do, by HTTP.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 use cluster_core::{Cluster, DebugError, Debugging, Operation, OperationError, Subject};
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::guard::{Right, RightToAct};
+use super::live::{Feed, streaming};
 
 /// How often a process is asked for what it has logged since.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,6 +35,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 enum Refusal {
     #[error("no process is called {0:?} (allowed: a worker's id or pid, master, cache-manager)")]
     NoName(String),
+    #[error("too many pages are open")]
+    Crowded,
     #[error(transparent)]
     Operation(#[from] OperationError),
 }
@@ -50,7 +53,7 @@ impl ResponseError for Refusal {
                 StatusCode::BAD_REQUEST
             }
             Refusal::Operation(Debug(NoAnswer { .. })) => StatusCode::GATEWAY_TIMEOUT,
-            Refusal::Operation(Stopping) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Crowded | Refusal::Operation(Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Operation(_) => StatusCode::CONFLICT,
         }
     }
@@ -105,54 +108,58 @@ struct From {
 async fn follow_log(
     _: Right,
     cluster: Data<Cluster>,
+    feed: Data<Feed>,
     process: Path<String>,
     Query(From { from }): Query<From>,
     request: actix_web::HttpRequest,
 ) -> Result<HttpResponse, Refusal> {
     let of = subject(&process)?;
+    let place = feed.place().ok_or(Refusal::Crowded)?;
     let last = request.headers().get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
     let from = last.unwrap_or(from);
     let cluster = cluster.into_inner();
     let first = carry_out(&cluster, Debugging::RecentLog { of, from }).await?;
-    let parts = stream::unfold(Some((first, from)), move |state| {
+    let parts = stream::unfold(Some((Some(first), from)), move |state| {
         let cluster = std::sync::Arc::clone(&cluster);
         async move {
-            let (part, from) = state?;
+            let (known, from) = state?;
+            let part = match known {
+                Some(part) => Some(part),
+                None => further_part(&cluster, of, from).await,
+            };
+            let Some(part) = part else {
+                let end = json!({ "text": "the process does not answer any more" });
+                return Some((Ok(event_of("end", &end)), None));
+            };
             let next = part["next"].as_u64().unwrap_or(from);
-            if next != from || part["missed"] != 0 {
-                let event = format!("id: {next}\nevent: lines\ndata: {part}\n\n");
-                let ask = next_part(&cluster, of, next).await;
-                return Some((Ok(Bytes::from(event)), ask));
-            }
-            let mut silent = Duration::ZERO;
-            while silent < SILENCE {
-                tokio::time::sleep(LOOK).await;
-                silent += LOOK;
-                match next_part(&cluster, of, from).await {
-                    Some((part, _)) if part["next"] == next => {}
-                    Some(more) => return Some((Ok(Bytes::from(":\n\n")), Some(more))),
-                    None => {
-                        let end = "event: end\ndata: the process does not answer any more\n\n";
-                        return Some((Ok(Bytes::from(end)), None));
-                    }
-                }
-            }
+            let event = if part["lines"].as_array().is_some_and(Vec::is_empty) {
+                ":\n\n".to_owned()
+            } else {
+                format!("id: {next}\nevent: lines\ndata: {part}\n\n")
+            };
             Some((
-                Ok::<_, actix_web::Error>(Bytes::from(":\n\n")),
-                Some((part, from)),
+                Ok::<_, actix_web::Error>(Bytes::from(event)),
+                Some((None, next)),
             ))
         }
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .streaming(parts))
+    Ok(streaming(held(parts, place).take_until(feed.over())))
 }
 
-async fn next_part(cluster: &Cluster, of: Subject, from: u64) -> Option<(Value, u64)> {
-    let asked = Operation::Debug(Debugging::RecentLog { of, from });
-    cluster.operate(asked).await.ok().map(|part| (part, from))
+/// What a process has logged from a line on, as soon as there is something, or after a silence; nothing where it does not answer.
+///
+/// One part a look: a process that logs faster than that loses lines here, and holds up nobody.
+async fn further_part(cluster: &Cluster, of: Subject, from: u64) -> Option<Value> {
+    let silence = Instant::now() + SILENCE;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let asked = Operation::Debug(Debugging::RecentLog { of, from });
+        let part = cluster.operate(asked).await.ok()?;
+        if part["next"] != from || Instant::now() >= silence {
+            return Some(part);
+        }
+    }
 }
 
 /// The stacks of a process's threads, as JSON.
@@ -228,7 +235,12 @@ const NOTES: usize = 16;
 
 /// A debugging session of a worker (or of one that is started for it, called `fresh`) as server-sent events: `note`, `attached` with the
 /// command that connects a debugger, and at its end `end` or `refused`. It ends where the connection is closed.
-async fn attach(cluster: Data<Cluster>, worker: Path<String>) -> Result<HttpResponse, Refusal> {
+async fn attach(
+    cluster: Data<Cluster>,
+    feed: Data<Feed>,
+    worker: Path<String>,
+) -> Result<HttpResponse, Refusal> {
+    let place = feed.place().ok_or(Refusal::Crowded)?;
     let worker = match worker.as_str() {
         "fresh" => None,
         name => match subject(name)? {
@@ -261,10 +273,14 @@ async fn attach(cluster: Data<Cluster>, worker: Path<String>) -> Result<HttpResp
         let next = goes_on.then_some((session, noted));
         Some((Ok::<_, actix_web::Error>(event), next))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .streaming(events))
+    Ok(streaming(held(events, place)))
+}
+
+/// A stream that keeps its place among the pages that are open until its end.
+fn held<T>(parts: impl Stream<Item = T>, place: OwnedSemaphorePermit) -> impl Stream<Item = T> {
+    parts.inspect(move |_| {
+        let _ = &place;
+    })
 }
 
 fn event_of(name: &str, data: &Value) -> Bytes {

@@ -2,6 +2,7 @@
 
 mod costs;
 mod fuzz;
+mod inside;
 mod machines;
 mod metrics;
 mod page;

@@ -9,8 +9,8 @@ export function headers(more = {}) {
   return token ? { ...more, authorization: `Bearer ${token}` } : more;
 }
 
-/** Asks for JSON; where the token is missing or wrong, for that first. An error says what the cluster says. */
-export async function ask(path, options = {}) {
+/** An answer, where it is a good one; where the token is missing or wrong, that is asked for first. An error says what the cluster says. */
+export async function reach(path, options = {}) {
   const more = options.body === undefined ? {} : { 'content-type': 'application/json' };
   let answer;
   try {
@@ -18,8 +18,7 @@ export async function ask(path, options = {}) {
   } catch {
     throw new Error('the master does not answer');
   }
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
+  if (answer.ok) return answer;
   if (answer.status === 401) {
     const token = await question('The token of this monitor', 'Whoever acts shows it (--mon-token). It is kept until this tab is closed.', {
       label: 'Token',
@@ -28,12 +27,20 @@ export async function ask(path, options = {}) {
     });
     if (token) {
       sessionStorage.setItem(TOKEN, token);
-      return ask(path, options);
+      return reach(path, options);
     }
   }
+  const body = await answer.json().catch(() => ({}));
   const error = new Error(body.error ?? `the answer was ${answer.status}`);
+  error.status = answer.status;
   error.force = body.force === true;
   throw error;
+}
+
+/** The same of JSON. */
+export async function ask(path, options) {
+  const answer = await reach(path, options);
+  return answer.json().catch(() => ({}));
 }
 
 export function toast(text, bad = false) {
@@ -80,12 +87,32 @@ export async function act(action, worker, current) {
 
 async function done(title, work, insist) {
   try {
-    await work();
-    toast(`${title}: done`);
+    const { outcome } = await work();
+    toast(`${title}: ${outcomeOf(outcome)}`);
   } catch (error) {
     if (insist && error.force && (await question(title, `${error.message}.`, { yes: 'All the same' }))) return insist();
     toast(`${title}: ${error.message}`, true);
   }
+}
+
+function outcomeOf(outcome) {
+  if (outcome?.address) return `done; it serves at ${outcome.address}, and nowhere else`;
+  if (outcome?.retires === true) return 'done; it ends';
+  if (outcome?.retires === false) return 'done; it serves with the others again';
+  return 'done';
+}
+
+/** A button that puts a text into the clipboard. */
+export function copier(text, label = 'Copy') {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      toast('Copied');
+    } catch {
+      toast('This browser copies nothing from here: select the text, and copy it by hand', true);
+    }
+  };
+  return make('button', { type: 'button', onclick: copy }, label);
 }
 
 /** A menu of actions beside a button. */

@@ -188,5 +188,9 @@ watching.addEventListener('click', () => {
       make('span', { class: 'mono' }, `${change.change} ${change.key ?? ''}`), make('span', { class: 'mono dim' }, change.value ?? '')));
     while (changes.childElementCount > CHANGES) changes.lastElementChild.remove();
     if (change.key === key && change.change === 'set') inspect(key);
+  }, (error) => {
+    if (!error) return;
+    quiet();
+    toast(`Watching ${chosen}: ${error.message}`, true);
   });
 });

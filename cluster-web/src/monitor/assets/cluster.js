@@ -3,6 +3,7 @@
 import { act, menu } from './act.js';
 import { at, make, mark, write } from './dom.js';
 import { span } from './format.js';
+import { lookAt } from './process.js';
 import { known, now } from './state.js';
 
 const facts = {};
@@ -10,6 +11,9 @@ for (const [name, label] of [['serving', 'Serving'], ['up', 'Up'], ['build', 'Bu
   facts[name] = make('dd', {}, '–');
   at('facts').append(make('div', {}, make('dt', {}, label), facts[name]));
 }
+
+const processes = { master: make('a', { href: '#process/master' }), manager: make('a', { href: '#process/cache-manager' }) };
+facts.master.replaceChildren(processes.master);
 
 const LOOKS = { running: 'good', starting: 'warn', degraded: 'bad', stopping: 'bad' };
 
@@ -23,8 +27,10 @@ export function showCluster() {
   mark(at('state'), 'class', `chip ${LOOKS[cluster.state] ?? ''}`);
   write(facts.serving, `${cluster.serving} of ${cluster.wanted}`);
   write(facts.build, cluster.build);
-  write(facts.master, `pid ${cluster.master.pid}`);
-  write(facts.manager, cluster.cache_manager ? `pid ${cluster.cache_manager.pid}` : 'in the master or none');
+  write(processes.master, `pid ${cluster.master.pid}`);
+  if (cluster.cache_manager) write(processes.manager, `pid ${cluster.cache_manager.pid}`);
+  const manager = cluster.cache_manager ? processes.manager : 'in the master or none';
+  if (facts.manager.firstChild !== manager) facts.manager.replaceChildren(manager);
   write(facts.verdict, cluster.verdict);
   const up = cluster.mark === 'up';
   mark(at('ecv'), 'aria-checked', String(up));
@@ -48,7 +54,13 @@ at('ecv').addEventListener('click', () => {
   const action = named(known.picture.cluster.mark === 'up' ? 'mark-down' : 'mark-up');
   if (action) act(action);
 });
+/** A further worker that waits for a debugger: its view says the rest. */
+const FRESH = { name: 'fresh', label: 'Debug a fresh worker' };
+
 at('deeds').addEventListener('click', () => {
   const actions = known.actions.filter((action) => action.scope === 'cluster' && !action.name.startsWith('mark-'));
-  menu(at('deeds'), actions, (action) => act(action, undefined, action.takes === 'workers' ? known.picture.cluster.wanted : undefined));
+  menu(at('deeds'), [...actions, FRESH], (action) => {
+    if (action === FRESH) lookAt('fresh', 'debugger');
+    else act(action, undefined, action.takes === 'workers' ? known.picture.cluster.wanted : undefined);
+  });
 });

@@ -4,6 +4,7 @@ import { showCaches } from './caches.js';
 import { showAge, showAway, showCluster } from './cluster.js';
 import * as dependencies from './dependencies.js';
 import { at } from './dom.js';
+import * as process from './process.js';
 import { known, takeAll, takeNews } from './state.js';
 import * as statuses from './statuses.js';
 import { listen } from './stream.js';
@@ -11,15 +12,23 @@ import { showEvents, showPoints, showQueue, showTiles, showTimes, showWorkers } 
 
 const VIEWS = ['workers', 'caches', 'statuses', 'dependencies'];
 let view;
+let place;
 
 function showView() {
-  const wanted = location.hash.slice(1);
-  view = VIEWS.includes(wanted) ? wanted : VIEWS[0];
+  const [wanted, subject, look] = location.hash.slice(1).split('/');
+  // What has just been opened is seen from its top; the browser would go to where it was, or past the head.
+  if (place !== undefined && place !== `${wanted}/${subject}`) scrollTo(0, 0);
+  place = `${wanted}/${subject}`;
+  const isProcess = wanted === 'process' && process.isOne(subject);
+  view = isProcess || VIEWS.includes(wanted) ? wanted : VIEWS[0];
   for (const name of VIEWS) {
     at(name).hidden = name !== view;
-    if (name === view) at(`tab-${name}`).setAttribute('aria-current', 'page');
+    if (name === view || (isProcess && name === VIEWS[0])) at(`tab-${name}`).setAttribute('aria-current', name === view ? 'page' : 'true');
     else at(`tab-${name}`).removeAttribute('aria-current');
   }
+  at('process').hidden = !isProcess;
+  if (isProcess) process.open(subject, look);
+  else process.close();
   statuses.open(view === 'statuses');
   if (view === 'dependencies') dependencies.open();
   if (known.picture.cluster.name) showAll();
@@ -34,7 +43,8 @@ function showAll() {
     showQueue();
     showEvents();
     showPoints();
-  } else if (view === 'caches') showCaches();
+  } else if (view === 'process') process.show();
+  else if (view === 'caches') showCaches();
 }
 
 /** Shows what has changed, and nothing else. */
@@ -49,7 +59,8 @@ function show(news) {
     if (patch.queue) showQueue();
     if (news.events) showEvents();
     if (news.points) showPoints();
-  } else if (view === 'caches' && patch.caches) showCaches();
+  } else if (view === 'process') process.show();
+  else if (view === 'caches' && patch.caches) showCaches();
 }
 
 /** Takes what has come, and keeps account of what that costs: see the measures called `update`. */

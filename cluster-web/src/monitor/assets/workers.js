@@ -3,6 +3,7 @@
 import { act, menu } from './act.js';
 import { at, draw, make, mark, spark, write } from './dom.js';
 import { bytes, count, micros, percent, span, time } from './format.js';
+import { LOOKS, lookAt, offered } from './process.js';
 import { known, now } from './state.js';
 
 const rows = new Map();
@@ -19,8 +20,10 @@ function figure(label) {
 
 function newRow(id) {
   const row = {
-    id: make('b', {}, id),
+    id: make('a', { href: `#process/${id}`, 'aria-label': `Worker ${id}` }, id),
     pid: make('span'),
+    log: make('span', { class: 'tag', hidden: true }, 'log'),
+    gdb: make('span', { class: 'tag', hidden: true }, 'gdb'),
     state: make('span', { class: 'state' }),
     up: make('td', { class: 'c-up', 'data-label': 'Uptime' }),
     tps: figure('Requests/s'),
@@ -32,18 +35,14 @@ function newRow(id) {
     lag: make('td', { 'data-label': 'Lag' }),
   };
   const button = make('button', { type: 'button', class: 'plain', 'aria-haspopup': 'true', 'aria-label': `Actions of worker ${id}` }, '•••');
-  button.addEventListener('click', () => menu(button, offered(id), (action) => act(action, Number(id))));
+  const choose = (chosen) => (LOOKS.includes(chosen) ? lookAt(id, chosen.name) : act(chosen, Number(id)));
+  button.addEventListener('click', () => menu(button, [...offered(id), ...LOOKS], choose));
   row.element = make('tr', { 'data-worker': id },
-    make('td', { class: 'id' }, row.id, ' ', row.pid),
+    make('td', { class: 'id' }, row.id, ' ', row.pid, row.gdb, row.log),
     make('td', { class: 'c-state' }, row.state),
     row.up, row.tps.cell, row.p50, row.p99.cell, row.cpu.cell, row.memory.cell, row.connections, row.lag,
     make('td', { class: 'c-act' }, button));
   return row;
-}
-
-function offered(id) {
-  const state = known.picture.workers[id]?.state;
-  return known.actions.filter((a) => a.scope === 'worker' && (!a.states || a.states.includes(state)));
 }
 
 function fill(row, worker) {
@@ -51,6 +50,11 @@ function fill(row, worker) {
   const state = worker.suspect ? 'silent' : worker.state;
   write(row.state, state);
   mark(row.state, 'data-state', state);
+  mark(row.state, 'title', worker.isolated ? `It serves at ${worker.isolated}, and nowhere else` : '');
+  row.gdb.hidden = !worker.debugger;
+  mark(row.gdb, 'title', worker.debugger ?? '');
+  row.log.hidden = !worker.log_filter;
+  mark(row.log, 'title', worker.log_filter ? `It logs ${worker.log_filter}` : '');
   write(row.tps.text, count(worker.tps));
   write(row.p50, worker.p50 ? micros(worker.p50) : '–');
   write(row.p99.text, worker.p99 ? micros(worker.p99) : '–');

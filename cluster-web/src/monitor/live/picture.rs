@@ -77,7 +77,12 @@ fn cluster(clock: Clock, options: &Options, state: &ClusterState) -> Value {
 }
 
 fn process(clock: Clock, process: &ProcessState) -> Value {
-    json!({ "pid": process.pid, "state": process.state, "started": clock.at(process.started) })
+    json!({
+        "pid": process.pid,
+        "state": process.state,
+        "started": clock.at(process.started),
+        "log_filter": process.log_filter,
+    })
 }
 
 fn workers(clock: Clock, state: &ClusterState, memory: &Memory) -> Map<String, Value> {
@@ -92,6 +97,16 @@ fn workers(clock: Clock, state: &ClusterState, memory: &Memory) -> Map<String, V
         });
         if worker.build != state.build && !worker.build.is_empty() {
             row["build"] = json!(worker.build);
+        }
+        let debugging = [
+            ("isolated", &worker.isolated),
+            ("debugger", &worker.debugger),
+            ("log_filter", &worker.log_filter),
+        ];
+        for (name, value) in debugging {
+            if let Some(value) = value {
+                row[name] = json!(value);
+            }
         }
         if let Some(track) = memory.track(worker.id) {
             let beat = &track.beat;

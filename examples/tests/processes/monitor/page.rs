@@ -297,7 +297,8 @@ fn pictures_can_be_taken() {
         let n = fastrand::u32(0..400);
         Connection::get(&app, &format!("/product/sku-{n}")).unwrap();
     }
-    cluster.operate(Operation::Recycle { worker: 2 }).unwrap();
+    let worker = u32::try_from(cluster.serving()[1].id).unwrap();
+    cluster.operate(Operation::Recycle { worker }).unwrap();
     for (name, phone, dark) in [
         ("desktop-light", false, false),
         ("desktop-dark", false, true),

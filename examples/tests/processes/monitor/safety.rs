@@ -79,6 +79,14 @@ fn on_another_address_nobody_acts_without_a_token() {
         ("GET", "/debug/caches/keys?namespace=a"),
         ("GET", "/debug/caches/entry?namespace=a&key=b"),
         ("GET", "/debug/c%61ches/watch?namespace=a"),
+        ("GET", "/debug/stacks/1"),
+        ("GET", "/debug/profile/1?seconds=1"),
+        ("GET", "/debug/log/1"),
+        ("GET", "/debug/l%6fg/1?from=0"),
+        ("POST", "/debug/isolate/1"),
+        ("POST", "/debug/release/1?retire=true"),
+        ("POST", "/debug/attach/1"),
+        ("POST", "/debug/attach/fresh"),
     ];
     for (method, path) in acts {
         assert_eq!(
@@ -87,7 +95,19 @@ fn on_another_address_nobody_acts_without_a_token() {
             "{method} {path}"
         );
     }
-    assert_eq!(cluster.status()["mark"], "up");
+    let level = r#"{"filter": "trace"}"#;
+    let refused = ask(&cluster, "PUT", "/debug/log-level/1", &[], level);
+    assert_eq!(refused.status, 403);
+    let status = cluster.status();
+    assert_eq!(status["mark"], "up");
+    let workers = status["workers"].as_array().unwrap();
+    assert_eq!(workers.len(), 2, "nobody was started");
+    for worker in workers {
+        assert_eq!(
+            (&worker["state"], &worker["log_filter"]),
+            (&"active".into(), &serde_json::Value::Null)
+        );
+    }
     let audit = cluster.line("outcome=\"refused\"");
     assert!(
         audit.text.contains("POST /debug/actions/pause"),
@@ -127,6 +147,47 @@ fn with_the_token_one_acts_from_anywhere() {
     assert_eq!(ask(&cluster, "GET", "/status", &named, "").status, 200);
     let log = cluster.log.text();
     assert!(!log.contains(TOKEN), "the token is in the log");
+    cluster.stop();
+}
+
+#[test]
+fn who_looks_into_a_process_is_in_the_audit() {
+    let cluster = Setup::hello()
+        .flag("--mon-host", "0.0.0.0")
+        .env("CLUSTER_MON_TOKEN", TOKEN)
+        .start();
+    let bearer = format!("Bearer {TOKEN}");
+    let with = [("authorization", bearer.as_str())];
+    let looks = [
+        ("GET", "/debug/stacks/1", ""),
+        ("GET", "/debug/profile/1?seconds=1", ""),
+        ("PUT", "/debug/log-level/1", r#"{"filter": "warn"}"#),
+        ("POST", "/debug/isolate/1", ""),
+        ("POST", "/debug/release/1", ""),
+    ];
+    for (method, path, body) in looks {
+        assert_eq!(ask(&cluster, method, path, &[], body).status, 401, "{path}");
+        let before = cluster.log.len();
+        assert_eq!(
+            ask(&cluster, method, path, &with, body).status,
+            200,
+            "{path}"
+        );
+        let audit = cluster.line_since(before, "outcome=\"done\"");
+        let (route, _) = path.split_once('?').unwrap_or((path, ""));
+        assert_eq!(
+            audit.field("what"),
+            Some(format!("{method} {route}").as_str()),
+            "{}",
+            audit.text
+        );
+    }
+    // Other sites are told nothing, token or not.
+    for path in ["/debug/stacks/1", "/debug/profile/1", "/debug/log/1"] {
+        let elsewhere = [with[0], ("sec-fetch-site", "cross-site")];
+        assert_eq!(ask(&cluster, "GET", path, &elsewhere, "").status, 403);
+        assert_eq!(ask(&cluster, "GET", path, &[], "").status, 401, "{path}");
+    }
     cluster.stop();
 }
 
