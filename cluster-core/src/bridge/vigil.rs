@@ -13,7 +13,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long the links of this process stay awake at most for one message, in microseconds.
+/// How long the links of this process stay awake at most for one message, in microseconds; as `--spin` has it unless set, for processes
+/// without options.
 static REACH: AtomicU64 = AtomicU64::new(100);
 
 /// Sets how long the links of this process that begin from now on stay awake at most for one message; for no time: never.
