@@ -1,7 +1,8 @@
 //! The sessions of actix-session in a session store of the cluster.
 //!
 //! A session is kept under the SHA-256 of its id, in hexadecimal: who sees a store, its files, its listing or the cache's, sees nobody's
-//! id. What is kept is the session's state, an object of texts.
+//! id. What is kept is the session's state, an object of texts: actix-session has written each value as JSON by then, in which a number
+//! that is not finite is null.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -87,7 +88,10 @@ fn duration(ttl: &time::Duration) -> Option<Duration> {
 fn is_of_value(error: &SessionError) -> bool {
     matches!(
         error,
-        SessionError::Encode { .. } | SessionError::Value { .. } | SessionError::Depth { .. }
+        SessionError::Encode { .. }
+            | SessionError::Value { .. }
+            | SessionError::Depth { .. }
+            | SessionError::NotFinite { .. }
     )
 }
 

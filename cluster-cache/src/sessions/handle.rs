@@ -13,17 +13,17 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::backend::{Operation, Operations, SessionBackend};
-use super::error::{DEEPEST, SessionError};
+use super::error::SessionError;
 use super::keeper::Keeper;
 use super::memory::Memory;
 use super::perform::{Bounds, Outcome, now_ms, perform};
 use super::store::{Kind, SessionStore, check_name};
+use super::value;
 use crate::client::Owner;
 use crate::error::CacheError;
-use crate::limits::{MOST_KEY_BYTES, MOST_VALUE_BYTES};
+use crate::limits::MOST_KEY_BYTES;
 use crate::options::millis;
 use crate::protocol::{SessionOp, SessionRefusal, When};
-use crate::value::JSON;
 
 /// A session store, wherever it is. Cheap to clone; usable from every thread that runs an actix arbiter.
 ///
@@ -152,13 +152,13 @@ impl Sessions {
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         match self.ask(SessionOp::Get { key }).await? {
             Outcome::Absent => Ok(None),
-            Outcome::Found { value, .. } => self.decode(&value).map(Some),
+            Outcome::Found { value, .. } => value::decode(&self.name, &value).map(Some),
             _ => Err(self.out_of_place()),
         }
     }
 
-    /// Sets a value, for so long; for as long as the store says where nothing is said. What JSON has no number for (NaN, the infinities)
-    /// is null.
+    /// Sets a value, for so long; for as long as the store says where nothing is said. A value with a number that JSON does not have
+    /// (NaN, the infinities) is refused.
     pub async fn set<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -195,10 +195,10 @@ impl Sessions {
         ttl: Option<Duration>,
         when: When,
     ) -> Result<bool, SessionError> {
-        let value = self.encode(value)?;
+        let encoded = value::encode(&self.name, value)?;
         let set = SessionOp::Set {
             key,
-            value: &value,
+            value: &encoded,
             ttl_ms: ttl.map(millis),
             when,
         };
@@ -225,7 +225,7 @@ impl Sessions {
         stream::try_unfold(begin, move |(mut page, mut next)| async move {
             loop {
                 if let Some((key, value, _)) = page.pop_front() {
-                    let value = self.decode(&value)?;
+                    let value = value::decode(&self.name, &value)?;
                     return Ok(Some(((key, value), (page, next))));
                 }
                 let Some(from) = next else { return Ok(None) };
@@ -319,35 +319,6 @@ impl Sessions {
         }
     }
 
-    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, SessionError> {
-        let store = || self.name.to_string();
-        let mut bytes = vec![JSON];
-        serde_json::to_writer(&mut bytes, value).map_err(|source| SessionError::Encode {
-            store: store(),
-            source: Arc::new(source),
-        })?;
-        let length = bytes.len() - 1;
-        if length > MOST_VALUE_BYTES {
-            return Err(SessionError::Value {
-                store: store(),
-                bytes: length as u64,
-                allowed: MOST_VALUE_BYTES as u64,
-            });
-        }
-        if depth(&bytes[1..]) > DEEPEST {
-            return Err(SessionError::Depth { store: store() });
-        }
-        Ok(bytes)
-    }
-
-    fn decode<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, SessionError> {
-        let json = value.strip_prefix(&[JSON]).unwrap_or_default();
-        serde_json::from_slice(json).map_err(|source| SessionError::Decode {
-            store: self.name.to_string(),
-            source: Arc::new(source),
-        })
-    }
-
     fn out_of_place(&self) -> SessionError {
         CacheError::Protocol.into()
     }
@@ -368,26 +339,6 @@ fn check_key(op: &SessionOp<'_>) -> Result<(), SessionRefusal> {
     }
 }
 
-/// How deep arrays and objects are nested in a JSON text.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut text, mut escaped) = (0_usize, 0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if text => escaped = true,
-            b'"' => text = !text,
-            _ if text => {}
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 /// The session stores of a cluster: `cluster.sessions(name)`.
 pub trait SessionsExt {
     /// A store by its name, in whichever process of the cluster. Whether there is such a store, its first operation tells.
@@ -397,23 +348,5 @@ pub trait SessionsExt {
 impl SessionsExt for Cluster {
     fn sessions(&self, name: &str) -> Sessions {
         Sessions::at(&self.cache_socket(), name, self.options().cache.timeout)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nesting_is_counted_outside_of_texts() {
-        let cases = [
-            ("1", 0),
-            ("[]", 1),
-            (r#"{"a":[{"b":"]]{{[["}],"c":[]}"#, 3),
-            (r#"["\"[[[","\\",[1]]"#, 2),
-        ];
-        for (json, expected) in cases {
-            assert_eq!(depth(json.as_bytes()), expected, "{json}");
-        }
     }
 }
