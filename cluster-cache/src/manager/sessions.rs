@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use cluster_core::{Cluster, WorkerId};
 use hashbrown::HashMap;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::CacheManager;
@@ -107,9 +108,9 @@ impl Stores {
             })
     }
 
-    /// Nothing changes from now on.
-    pub(super) fn hold(&self) {
-        self.keepers().for_each(Keeper::hold);
+    /// Nothing more is begun from now on. Each is told, or dropped, when what a store is just doing is done.
+    pub(super) fn hold(&self) -> Vec<oneshot::Receiver<()>> {
+        self.keepers().map(Keeper::hold).collect()
     }
 
     /// There is no successor after all.
