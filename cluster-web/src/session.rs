@@ -38,7 +38,8 @@ type State = HashMap<String, String>;
 /// ```
 ///
 /// A session that is changed in one worker is changed in all once the answer to that request sets out: what is read comes from the
-/// store, and no worker keeps copies.
+/// store, and no worker keeps copies. Where the store's owner is killed while a new session is saved, it may be saved a second time, under
+/// another id: the first one nobody is given, and it ends with its time.
 #[derive(Clone, Debug)]
 pub struct ClusterSessionStore(Sessions);
 

@@ -27,13 +27,30 @@ use crate::protocol::{SessionOp, SessionRefusal, When};
 
 /// A session store, wherever it is. Cheap to clone; usable from every thread that runs an actix arbiter.
 ///
-/// Each operation has a deadline: `--cache.timeout`, unless [`with_wait`](Self::with_wait) says otherwise. Where the owner goes away
-/// before it has answered, an operation is asked of the next one: done twice it leaves behind what it leaves behind done once, and what
-/// it says is what it found the second time. What one process has been told is done every other process finds.
+/// Each operation has a deadline: `--cache.timeout`, unless [`with_wait`](Self::with_wait) says otherwise. What one process has been told
+/// is done every other process finds.
+///
+/// # When the owner ends meanwhile
+///
+/// Where the owner is gone before it has answered, an operation is asked of the next one: whatever has a result was done at least once.
+/// Done twice it leaves behind what it leaves behind done once, and what it answers is what it found the last time:
+///
+/// | operation | what may be seen of it |
+/// |---|---|
+/// | `get`, `length`, `operations` | nothing |
+/// | `all` | in memory and embedded, entries that are missing or come twice, where the owner was killed between two pages |
+/// | `set` | its time begins anew; what others have done with the key in between is undone, a `destroy` too |
+/// | `create` | false, though it was this call that has set the value: one that holds something of the caller's own tells, when it is read |
+/// | `replace`, `touch` | the time begins anew, and what others have set in between is undone; what was destroyed stays so, and they say false |
+/// | `destroy` | false, though it was this call that has removed the value; what others have set in between is removed too |
+/// | `clear` | what others have set in between is removed too |
+/// | `add_worker`, `remove_worker` | nothing |
+///
+/// With a store in memory the next owner begins with none of the values, unless the last one has handed over to it.
 ///
 /// # Errors
 ///
-/// Each operation says why it has no result; no error names a key. [`SessionError::Unsupported`] where the store has no such operation,
+/// Each operation says why it has no result; no error names a key. One that was not answered in time may have been done, or be done yet. [`SessionError::Unsupported`] where the store has no such operation,
 /// which [`has`](Self::has) tells before.
 ///
 /// # Panics
@@ -168,7 +185,7 @@ impl Sessions {
         self.set_when(key, value, ttl, When::Always).await.map(drop)
     }
 
-    /// Sets a value where there is none; says whether it did.
+    /// Sets a value where there is none; says whether it did, of the last time that it was tried.
     pub async fn create<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -211,13 +228,13 @@ impl Sessions {
         self.done(SessionOp::Touch { key, ttl_ms }).await
     }
 
-    /// Removes a value; says whether there was one.
+    /// Removes a value; says whether there was one, the last time that it was tried.
     pub async fn destroy(&self, key: &str) -> Result<bool, SessionError> {
         self.done(SessionOp::Destroy { key }).await
     }
 
-    /// All values with their keys, in no order, page by page. One that is there from the beginning to the end comes once; what comes or
-    /// goes meanwhile may or may not.
+    /// All values with their keys, in no order, page by page. One that is there from the beginning to the end comes once, unless the
+    /// owner of a store in memory or of an embedded one is killed meanwhile; what comes or goes meanwhile may or may not.
     pub fn all<T: DeserializeOwned>(
         &self,
     ) -> impl Stream<Item = Result<(String, T), SessionError>> + '_ {
