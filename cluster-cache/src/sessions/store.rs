@@ -235,20 +235,26 @@ impl Declared {
         let (mut names, mut places) = (HashSet::new(), HashSet::new());
         let one = |(name, store): &(String, SessionStore)| {
             check_name(name)?;
-            if !names.insert(name.clone())
-                || store.place().is_some_and(|at| !places.insert(at.clone()))
-            {
-                return Err(SessionError::Twice {
-                    store: name.clone(),
-                });
+            let twice = || SessionError::Twice {
+                store: name.clone(),
+            };
+            if !names.insert(name.clone()) {
+                return Err(twice());
             }
             if matches!(store.kind, Kind::Embedded) && !persists {
                 return Err(SessionError::NoFile {
                     store: name.clone(),
                 });
             }
+            let backend = store.backend(name)?;
+            // It is there by now, by whatever path.
+            if let Some(place) = store.place()
+                && !places.insert(place.canonicalize().unwrap_or_else(|_| place.clone()))
+            {
+                return Err(twice());
+            }
             Ok(Opened {
-                backend: store.backend(name)?,
+                backend,
                 name: name.clone(),
                 store: store.clone(),
             })

@@ -122,3 +122,32 @@ async fn and_nobody_was_there_meanwhile() {
     let home = tempfile::tempdir().unwrap();
     comes_back_late(home.path(), false).await;
 }
+
+/// Whatever becomes of the file, processes have the document.
+#[actix_rt::test]
+async fn a_damaged_file_is_set_aside_and_written_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Process::start(home.path(), "serves").await;
+    let mut process = Process::start(home.path(), "").await;
+    set(&mut process, "a", json!({"b": [1, 2]})).await;
+    process.does(&Order::Flush).await;
+    let text = process.shows().await;
+    drop(server);
+    let file = home.path().join("shared.json");
+    std::fs::write(&file, "{\"a\":").unwrap();
+    let _server = Process::start(home.path(), "serves").await;
+    assert_eq!(process.shows().await, text);
+    process.does(&Order::Flush).await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    let names = std::fs::read_dir(home.path()).unwrap().flatten();
+    let aside = names.filter(|entry| {
+        let name = entry.file_name();
+        name.to_str().unwrap().starts_with("shared.json.damaged-")
+    });
+    let aside: Vec<_> = aside
+        .map(|entry| std::fs::read_to_string(entry.path()).unwrap())
+        .collect();
+    assert_eq!(aside, ["{\"a\":"]);
+    let mut newcomer = Process::start(home.path(), "").await;
+    assert_eq!(newcomer.shows().await, text);
+}

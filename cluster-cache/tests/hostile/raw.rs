@@ -115,6 +115,15 @@ impl Raw {
         (number, answer)
     }
 
+    /// The next answer, of a session store: the number of its question, its place among all answers, and that among those of stores.
+    pub(crate) async fn answer_of_session(&mut self) -> (u64, u32, u32) {
+        let body = self.receive().await.unwrap();
+        let head = endpoint::read_head::<(u32, u64, u64, u32, u32)>(&body);
+        let (told, number, _, answer, of_session) = head.unwrap();
+        assert_eq!(told, 0, "an answer");
+        (number, answer, of_session)
+    }
+
     /// Reads on until the manager has closed the connection.
     pub(crate) async fn is_closed_within(&mut self, time: Duration) -> bool {
         let mut bytes = vec![0; CHUNK];

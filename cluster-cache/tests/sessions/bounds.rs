@@ -248,8 +248,11 @@ async fn stores_that_cannot_be_are_refused_at_the_start() {
     let twice = twice.session_store("web", SessionStore::memory());
     assert!(fails(twice).contains("there already"));
     let files = || SessionStore::files(home.path().join("files"));
-    let place = sharing(home.path(), files()).session_store("other", files());
-    assert!(fails(place).contains("its place on disk"));
+    let same = SessionStore::files(home.path().join("files/../files"));
+    for second in [files(), same] {
+        let place = sharing(home.path(), files()).session_store("other", second);
+        assert!(fails(place).contains("its place on disk"));
+    }
     let nowhere = cluster_cache::Sharing::new("test")
         .directory(home.path().join("cache"))
         .session_store("web", SessionStore::embedded());

@@ -6,6 +6,10 @@ mod again;
 mod bounds;
 mod custom;
 mod disk;
+mod hostile;
+#[allow(dead_code)]
+#[path = "../hostile/raw.rs"]
+mod raw;
 mod succession;
 
 use std::path::Path;
