@@ -108,6 +108,16 @@ impl Stores {
             })
     }
 
+    /// Nothing more is asked of them. Each is told, or dropped, when a store has done what it was asked, and has ended.
+    pub(super) fn end(&mut self) -> Vec<oneshot::Receiver<()>> {
+        let stores = self.by_name.drain();
+        let ending = stores.filter_map(|(_, store)| match store.keeps {
+            Keeps::Thread(keeper) => Some(keeper.end()),
+            Keeps::Space { .. } => None,
+        });
+        ending.collect()
+    }
+
     /// Nothing more is begun from now on. Each is told, or dropped, when what a store is just doing is done.
     pub(super) fn hold(&self) -> Vec<oneshot::Receiver<()>> {
         self.keepers().map(Keeper::hold).collect()

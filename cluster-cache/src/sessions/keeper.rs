@@ -170,6 +170,8 @@ pub(crate) struct Keeper {
     jobs: Option<SyncSender<Job>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Dropped by the thread when it has ended.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Keeper {
@@ -199,13 +201,18 @@ impl Keeper {
             backend,
             shared: Arc::clone(&shared),
         };
+        let (ends, ended) = oneshot::channel();
         let thread = thread::Builder::new()
             .name(format!("sessions {name}"))
-            .spawn(move || worker.run(&waiting))?;
+            .spawn(move || {
+                worker.run(&waiting);
+                drop(ends);
+            })?;
         Ok(Keeper {
             jobs: Some(jobs),
             shared,
             thread: Some(thread),
+            ended,
         })
     }
 
@@ -257,6 +264,14 @@ impl Keeper {
     fn set(&self, gate: Gate) {
         self.shared.entrance.lock().gate = gate;
         self.shared.changed.notify_all();
+    }
+}
+
+impl Keeper {
+    /// Ends it without waiting for it: what comes is dropped when what waits is done, and the store is closed.
+    pub(crate) fn end(mut self) -> oneshot::Receiver<()> {
+        self.thread = None;
+        std::mem::replace(&mut self.ended, oneshot::channel().1)
     }
 }
 

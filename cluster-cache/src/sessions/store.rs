@@ -140,7 +140,8 @@ impl SessionStore {
         self
     }
 
-    /// Opens it for this process alone: there is no other process in between, and nothing is sent.
+    /// Opens it for this process alone: there is no other process in between, and nothing is sent. Whoever drops the last handle of one that
+    /// is on disk, or of the application's own, waits until it has done what it was asked.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use actix::{Addr, MailboxError};
 use cluster_core::Closed;
 use cluster_core::endpoint::{self, Messages, SendError, ServiceSocket, Transfer};
+use futures_util::future::join_all;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -97,7 +98,7 @@ async fn hand_over(
         yield_now().await;
     }
     let resting = manager.send(HoldStores).await?;
-    let rested = timeout(PAUSE, futures_util::future::join_all(resting));
+    let rested = timeout(PAUSE, join_all(resting));
     rested.await.map_err(|_| GiveError::Stores)?;
     let frozen = Instant::now();
     let rest = timeout(PAUSE, send_rest(transfer, manager));
