@@ -41,6 +41,7 @@ pub(crate) enum Refused {
     Key,
     Value,
     Namespaces,
+    OfSessions,
     Other(u32),
 }
 
@@ -110,18 +111,17 @@ impl Raw {
                     other => Refused::Other(other),
                 })
             }
+            // A session store's, which has refusals of its own.
+            14 => {
+                let head = endpoint::read_head::<(u32, u64, u64, u32, u32)>(&body);
+                match head.unwrap().4 {
+                    6 => Answer::Refused(Refused::OfSessions),
+                    _ => Answer::Other,
+                }
+            }
             _ => Answer::Other,
         };
         (number, answer)
-    }
-
-    /// The next answer, of a session store: the number of its question, its place among all answers, and that among those of stores.
-    pub(crate) async fn answer_of_session(&mut self) -> (u64, u32, u32) {
-        let body = self.receive().await.unwrap();
-        let head = endpoint::read_head::<(u32, u64, u64, u32, u32)>(&body);
-        let (told, number, _, answer, of_session) = head.unwrap();
-        assert_eq!(told, 0, "an answer");
-        (number, answer, of_session)
     }
 
     /// Reads on until the manager has closed the connection.

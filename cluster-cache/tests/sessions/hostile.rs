@@ -4,7 +4,7 @@ use cluster_cache::{SessionStore, When};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::raw::{Answer, Raw};
+use crate::raw::{Answer, Raw, Refused};
 use crate::{Shared, millis};
 
 /// The place of what is about sessions among all operations, and the places of those.
@@ -14,9 +14,7 @@ const SET: u32 = 2;
 const TOUCH: u32 = 3;
 const DESTROY: u32 = 4;
 const ALL: u32 = 5;
-/// The place of what a store says among all answers, and that of a refusal.
-const OF_SESSION: u32 = 14;
-const REFUSED: u32 = 6;
+const REFUSED: Answer = Answer::Refused(Refused::OfSessions);
 
 fn of_key(op: u32, store: &str, key: &str) -> impl Serialize {
     (SESSION, store.to_owned(), op, key.to_owned())
@@ -51,13 +49,13 @@ async fn what_no_store_has_is_refused_and_changes_nothing() {
                 (&*long, "a"),
             ] {
                 raw.ask(1, 0, &of_key(op, store, key)).await.unwrap();
-                assert!(is_refused(&mut raw).await, "{op} {store:.9} {key:.9}");
+                assert_eq!(raw.answer().await, (1, REFUSED), "{op} {store:.9} {key:.9}");
             }
         }
         let large = [&[2][..], &b"\"x\"".repeat(1 << 20)].concat();
         for value in [&b""[..], b"1", b"\x011", b"\x02\xff", &large] {
             raw.ask(2, 0, &set("a", value, None)).await.unwrap();
-            assert!(is_refused(&mut raw).await, "{value:.9?}");
+            assert_eq!(raw.answer().await, (2, REFUSED), "{value:.9?}");
         }
         // Times and places as far away as can be.
         raw.ask(3, 0, &set("for ever", b"\x022", Some(u64::MAX)))
@@ -69,7 +67,7 @@ async fn what_no_store_has_is_refused_and_changes_nothing() {
             .await
             .unwrap();
         for _ in 0..3 {
-            assert!(!is_refused(&mut raw).await);
+            assert_eq!(raw.answer().await, (3, Answer::Other));
         }
         assert_eq!(sessions.get::<u8>("for ever").await.unwrap(), Some(2));
         // No operation at all.
@@ -92,11 +90,4 @@ async fn what_no_store_has_is_refused_and_changes_nothing() {
         assert!(hasty.get::<Value>("b").await.is_err());
         shared.caches.close().await;
     }
-}
-
-/// Whether the next answer is a store's, and a refusal.
-async fn is_refused(raw: &mut Raw) -> bool {
-    let (_, answer, of_session) = raw.answer_of_session().await;
-    assert_eq!(answer, OF_SESSION);
-    of_session == REFUSED
 }
