@@ -106,10 +106,12 @@ async fn a_busy_store_is_waited_for_by_nobody_but_its_own_clients() {
     assert!(longest < LONGEST, "{longest:?}");
 }
 
-/// Puts entries into a store of files, as its layout says.
+/// Makes a store of files, as its layout says.
 fn fill(directory: &Path) {
+    fs::create_dir(directory).unwrap();
+    fs::write(directory.join("version"), "1\n").unwrap();
     for shard in 0..256 {
-        fs::create_dir_all(directory.join(format!("{shard:02x}"))).unwrap();
+        fs::create_dir(directory.join(format!("{shard:02x}"))).unwrap();
     }
     for n in 0..FILES {
         let path = format!("{:02x}/{:02x}{n:062x}.json", n % 256, n % 256);
@@ -122,9 +124,9 @@ fn fill(directory: &Path) {
 async fn a_large_store_is_cleared_beside_a_handover() {
     let mut master = Master::new();
     master.add_stores();
-    let manager = master.start(false).await;
     let directory = master.home.path().join("files");
     fill(&directory);
+    let manager = master.start(false).await;
     let sessions = master.caches().sessions("files").with_wait(PATIENCE);
     assert_eq!(sessions.length().await.unwrap(), FILES);
     let reads = Reads::start(master.caches()).await;
