@@ -151,9 +151,6 @@ async fn read_all(
         };
         filled += read;
         let (full, turn) = (filled == buffer.len(), turn());
-        if turn.is_some_and(|turn| turn.corks) {
-            outbox.cork();
-        }
         let (mut start, mut heard, mut left) = (0, 0, turn);
         loop {
             match frame::cut(&buffer[start..filled]) {
@@ -167,6 +164,9 @@ async fn read_all(
                             .as_mut()
                             .is_some_and(|left| !left.spend(piece.payload.len()))
                         {
+                            if turn.is_some_and(|turn| turn.corks) {
+                                outbox.cork();
+                            }
                             turn::others().await;
                             left = turn;
                         }
