@@ -2,5 +2,8 @@
 
 mod debugger;
 mod isolation;
+mod left_behind;
+mod lldb;
 mod log_level;
+mod session;
 mod stacks;
