@@ -5,5 +5,6 @@ mod isolation;
 mod left_behind;
 mod lldb;
 mod log_level;
+mod refused;
 mod session;
 mod stacks;
