@@ -87,9 +87,9 @@ pub use node::{
     UpgradeStep, WorkerState,
 };
 pub use options::{
-    AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions,
-    Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome, Place, Secret,
-    Sources, TlsOptions,
+    AppFlagProblem, CacheMode, CacheServiceOptions, DebugOptions, DebugServer, EcvMode, EcvOptions,
+    GcOptions, Host, Loader, LogTarget, NannyOptions, Options, OptionsError, Origin, Outcome,
+    Place, Secret, Sources, TlsOptions,
 };
 pub use panics::{contain_panic, mark_arbiter};
 pub use protocol::{

@@ -11,6 +11,7 @@
 mod flame;
 mod maps;
 mod obstacle;
+mod permission;
 mod profile;
 mod program;
 mod stacks;
@@ -18,8 +19,10 @@ mod symbols;
 mod task;
 mod threads;
 
-pub(crate) use obstacle::of as obstacle;
+pub(crate) use obstacle::{of as obstacle, tracer, tracer_of_this};
 pub use stacks::{Frame, Stacks, ThreadStack};
 
 pub(crate) use profile::{HERTZ, MOST_SECONDS};
-pub(crate) use task::{Errand, LookError, ProfileSeen, StacksSeen, Task, VARIABLE, run_if_asked};
+pub(crate) use task::{
+    Errand, LookError, PermissionSeen, ProfileSeen, StacksSeen, Task, VARIABLE, run_if_asked,
+};

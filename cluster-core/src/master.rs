@@ -40,7 +40,7 @@ mod told;
 mod upgrade;
 mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use actix::{Actor, Addr, AsyncContext, Context, SpawnHandle};
@@ -167,6 +167,8 @@ pub(crate) struct Master {
     isolations: Vec<(WorkerId, Waiter)>,
     /// Workers with a debug server.
     sessions: BTreeMap<WorkerId, debugger::Session>,
+    /// Those that the last master had a session with, until they come.
+    left_debugged: BTreeSet<WorkerId>,
 }
 
 impl Master {
@@ -216,6 +218,7 @@ impl Master {
             lookers: looking::Lookers::default(),
             isolations: Vec::new(),
             sessions: BTreeMap::new(),
+            left_debugged: BTreeSet::new(),
         }
     }
 

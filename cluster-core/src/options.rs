@@ -34,8 +34,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{AppFlagProblem, OptionsError};
 pub use groups::{
-    CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions, LogTarget,
-    NannyOptions, TlsOptions,
+    CacheMode, CacheServiceOptions, DebugOptions, DebugServer, EcvMode, EcvOptions, GcOptions,
+    LogTarget, NannyOptions, TlsOptions,
 };
 pub use host::Host;
 pub use loader::{Loader, Outcome, Sources};
@@ -126,7 +126,7 @@ pub struct Options {
     pub ecv: EcvOptions,
     /// The shared cache.
     pub cache: CacheServiceOptions,
-    /// Ports for debugging.
+    /// Debugging.
     pub debug: DebugOptions,
     /// Memory.
     pub gc: GcOptions,

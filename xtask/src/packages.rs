@@ -49,6 +49,12 @@ const PACKAGES: &[Package] = &[
         reason: "is what `cluster debug` attaches to a worker",
     },
     Package {
+        command: "lldb-server",
+        package: "lldb",
+        need: Need::Test,
+        reason: "is what `cluster debug` attaches where there is no gdbserver, with lldb to come to it",
+    },
+    Package {
         command: "chromium",
         package: "chromium",
         need: Need::Test,

@@ -106,12 +106,14 @@ pub(crate) struct Release {
 /// Attach a debug server to one worker, while the others serve
 #[derive(Debug, Args)]
 #[command(after_help = "\
-gdbserver attaches to the worker, which stands still from then on, and listens on this machine alone, at --debug.port of the \
-cluster or at any free port. The command that connects gdb to it is printed. This verb stays until the debugger has left, or until \
-ctrl-C, upon which gdbserver lets go.
+gdbserver attaches to the worker, which stands still from then on, or lldb-server does where there is no gdbserver, or where \
+--debug.server of the cluster asks for it. One debugger may come, from this machine alone, at --debug.port of the cluster or at any \
+free port: the command that connects gdb or lldb is printed. This verb stays until the debugger has left, or until ctrl-C, upon \
+which the server lets go. A session ends with the master too, and the worker with it.
 
 A worker that is not isolated yet is isolated first: another one takes its place. It ends afterwards, as what was done to it is not \
-known; one that had been isolated before stays so, for a further session, until `cluster release`. With --fresh a further worker is \
+known, and so does one whose debugger has died; one that had been isolated before stays so, for a further session, until `cluster \
+release`. With --fresh a further worker is \
 started, which waits for the debugger before its first step.
 
 Examples:

@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use crate::trial::{Trial, workers};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::Run;
+use crate::trial::{Trial, place_program, workers};
 
 #[test]
 fn one_process_is_seen_into() {
@@ -43,4 +48,41 @@ fn a_worker_is_isolated_and_given_back() {
     assert_eq!(back.output(), "worker 1 ends\n");
     let again = trial.cli(&["release", "2"]);
     assert_eq!(again.complaint(8), "worker 2 is active");
+}
+
+#[test]
+fn another_user_may_not_look_and_is_told_why() {
+    const NOBODY: u32 = 65534;
+    // Only root can be another user.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let trial = Trial::start();
+    let before = workers(&trial.state());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("cluster");
+    place_program(env!("CARGO_BIN_EXE_cluster").as_ref(), &program);
+    let runtime_dir = trial.runtime_dir();
+    std::fs::set_permissions(
+        runtime_dir.parent().unwrap(),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    for verb in [
+        &["stacks", "1"][..],
+        &["profile", "1", "-o", "/dev/null"],
+        &["debug", "1"],
+    ] {
+        let mut command = Command::new(&program);
+        command.arg("--runtime-dir").arg(&runtime_dir).args(verb);
+        let run = Run::of(command.current_dir("/").uid(NOBODY).gid(NOBODY));
+        let complaint = run.complaint(5);
+        assert!(
+            complaint.contains(&runtime_dir.display().to_string()),
+            "{complaint}"
+        );
+        assert!(complaint.ends_with("is another user's"), "{complaint}");
+    }
+    assert_eq!(workers(&trial.state()), before, "nobody notices");
 }

@@ -186,6 +186,118 @@ fn one_worker_is_seen_into() {
     trial.until("it is", |state| states(state).contains(&"isolated"));
 }
 
+/// The ids of a cluster's workers.
+fn ids(state: &Value) -> Vec<u64> {
+    let workers = state["workers"].as_array().expect("it has workers");
+    let id = |worker: &Value| worker["id"].as_u64().expect("an id");
+    workers.iter().map(id).collect()
+}
+
+/// Whether these are all the workers, and all of them serve.
+fn are(state: &Value, wanted: &[u64]) -> bool {
+    ids(state) == wanted && states(state).iter().all(|state| *state == "active")
+}
+
+#[test]
+fn one_worker_is_recycled_and_all_are_rolled() {
+    let trial = Trial::start();
+    let mut terminal = top(&trial);
+    terminal.press("jc");
+    terminal.until("a question", |text| text.contains("Replace worker 2?"));
+    terminal.press("n");
+    terminal.until("nothing was done", |text| text.contains("nothing was done"));
+    assert!(are(&trial.state(), &[1, 2]));
+    terminal.press("c");
+    terminal.until("a question", |text| text.contains("Replace worker 2?"));
+    terminal.press("y");
+    terminal.until("it is said", |text| {
+        text.contains("worker 2 is to be replaced")
+    });
+    let state = trial.until("its successor alone", |state| are(state, &[1, 3]));
+    let successor = workers(&state)[1];
+    terminal.until("its row", |text| row(text, successor, "active"));
+    assert_eq!(generations(&state), [1, 1]);
+    terminal.press("R");
+    terminal.until("a question", |text| text.contains("Replace all workers,"));
+    terminal.press("y");
+    terminal.until("it is said", |text| {
+        text.contains("all workers are being replaced")
+    });
+    let state = trial.until("their successors alone", |state| are(state, &[4, 5]));
+    assert_eq!(generations(&state), [2, 2]);
+    for pid in workers(&state) {
+        terminal.until("its row", |text| row(text, pid, "active"));
+    }
+    terminal.press("q");
+    assert_eq!(terminal.ended().code(), Some(0));
+}
+
+fn generations(state: &Value) -> Vec<u64> {
+    let workers = state["workers"].as_array().expect("it has workers");
+    let generation = |worker: &Value| worker["generation"].as_u64().expect("a generation");
+    workers.iter().map(generation).collect()
+}
+
+#[test]
+fn the_number_of_workers_is_lowered() {
+    let trial = Trial::start();
+    let mut terminal = top(&trial);
+    terminal.press("-");
+    terminal.until("a question", |text| {
+        text.contains("Scale down from 2 to 1 worker?")
+    });
+    terminal.press("y");
+    terminal.until("one is left", |text| text.contains("1 of 1 worker"));
+    let state = trial.until("the oldest alone", |state| are(state, &[1]));
+    assert_eq!(state["wanted"], 1);
+    // One is the fewest.
+    terminal.press("-");
+    terminal.until("a question", |text| {
+        text.contains("Scale down from 1 to 0 workers?")
+    });
+    terminal.press("y");
+    terminal.until("why not", |text| text.contains("allowed: 1 to 512"));
+    terminal.press("q");
+    assert_eq!(terminal.ended().code(), Some(0));
+    assert!(are(&trial.state(), &[1]));
+}
+
+#[test]
+fn who_is_isolated_is_brought_back_or_ended() {
+    let trial = Trial::start();
+    let pids = workers(&trial.state());
+    let mut terminal = top(&trial);
+    for (worker, pid) in [(1, pids[0]), (2, pids[1])] {
+        if worker == 2 {
+            terminal.press("j");
+        }
+        terminal.press("i");
+        let question = format!("Isolate worker {worker}?");
+        terminal.until("a question", |text| text.contains(&question));
+        terminal.press("y");
+        terminal.until("it is isolated", |text| row(text, pid, "isolated"));
+        trial.until("two serve besides", |state| state["serving"] == 2);
+    }
+    // The second, which is selected, ends; the first comes back, and the youngest leaves.
+    terminal.press("x");
+    terminal.until("a question", |text| {
+        text.contains("End worker 2, which is isolated?")
+    });
+    terminal.press("y");
+    terminal.until("it is said", |text| text.contains("worker 2 ends"));
+    trial.until("its end", |state| ids(state) == [1, 3, 4]);
+    terminal.press("kkk");
+    terminal.press("b");
+    terminal.until("it is said", |text| {
+        text.contains("worker 1 serves with the others again")
+    });
+    let state = trial.until("the oldest two", |state| are(state, &[1, 3]));
+    assert_eq!(workers(&state)[0], pids[0]);
+    terminal.until("its row", |text| row(text, pids[0], "active"));
+    terminal.press("q");
+    assert_eq!(terminal.ended().code(), Some(0));
+}
+
 #[test]
 fn it_outlives_the_master() {
     let trial = Trial::run_a_copy();

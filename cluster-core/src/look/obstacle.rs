@@ -4,21 +4,39 @@ use std::fs;
 
 /// What stands in the way, as far as can be seen.
 pub(crate) fn of(pid: u32) -> String {
-    let status = |of: &str| fs::read_to_string(format!("/proc/{of}/status")).unwrap_or_default();
     let theirs = status(&pid.to_string());
     let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     why(&theirs, &status("self"), yama.trim())
 }
 
+/// Who traces a process.
+pub(crate) fn tracer(pid: u32) -> Option<u32> {
+    tracer_in(&status(&pid.to_string()))
+}
+
+/// Who traces this one.
+pub(crate) fn tracer_of_this() -> Option<u32> {
+    tracer_in(&status("self"))
+}
+
+fn status(of: &str) -> String {
+    fs::read_to_string(format!("/proc/{of}/status")).unwrap_or_default()
+}
+
+fn tracer_in(status: &str) -> Option<u32> {
+    let tracer = field(status, "TracerPid:").parse().ok()?;
+    (tracer != 0).then_some(tracer)
+}
+
+fn field(status: &str, name: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.and_then(|line| line.split_whitespace().next());
+    value.unwrap_or_default().to_owned()
+}
+
 fn why(theirs: &str, ours: &str, yama: &str) -> String {
-    let field = |status: &str, name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let value = line.and_then(|line| line.split_whitespace().next());
-        value.unwrap_or_default().to_owned()
-    };
-    let tracer = field(theirs, "TracerPid:");
     let (their_uid, our_uid) = (field(theirs, "Uid:"), field(ours, "Uid:"));
-    if !matches!(tracer.as_str(), "" | "0") {
+    if let Some(tracer) = tracer_in(theirs) {
         format!("process {tracer} is tracing it already; end that debugger first")
     } else if their_uid != our_uid && our_uid != "0" {
         format!(
@@ -38,6 +56,13 @@ fn why(theirs: &str, ours: &str, yama: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tracer_has_a_number() {
+        assert_eq!(tracer_in("Pid:\t4\nTracerPid:\t77\n"), Some(77));
+        assert_eq!(tracer_in("Pid:\t4\nTracerPid:\t0\n"), None);
+        assert_eq!(tracer_in(""), None);
+    }
 
     #[test]
     fn each_obstacle_has_its_way_out() {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 use super::obstacle;
+use super::permission;
 use super::profile::{self, Profile};
 use super::stacks::{self, Stacks};
 use crate::sys::inherit;
@@ -32,6 +33,8 @@ pub(crate) enum Task {
     Stacks,
     /// Where its time goes.
     Profile { seconds: u32, title: String },
+    /// Nothing: only whether that is allowed.
+    Permission,
 }
 
 /// Why nothing was seen. Append-only.
@@ -94,6 +97,7 @@ fn answer(errand: &Errand) -> io::Result<()> {
     let file = File::from(inherit::take_fd(errand.answer)?);
     let text = match &errand.task {
         Task::Stacks => to_json(stacks::of(errand.pid)),
+        Task::Permission => to_json(permission::of(errand.pid)),
         Task::Profile { seconds, title } => to_json(profile::of(errand.pid, *seconds, title)),
     };
     file.write_all_at(text?.as_bytes(), 0)
@@ -105,5 +109,7 @@ fn to_json<T: Serialize>(seen: Result<T, LookError>) -> io::Result<String> {
 
 /// What was seen of the stacks.
 pub(crate) type StacksSeen = Result<Stacks, LookError>;
+/// Whether anything could be seen.
+pub(crate) type PermissionSeen = Result<(), LookError>;
 /// What was seen of where time goes.
 pub(crate) type ProfileSeen = Result<Profile, LookError>;

@@ -154,6 +154,7 @@ impl Handler<Bequeathed> for Master {
         if let Some(proxy) = proxy {
             proxy.do_send(Settle(state));
         }
+        self.left_behind_came(process);
         self.inherit(heritage.sockets, heritage.page, fds);
         if let Some(gathering) = &mut self.gathering {
             gathering.awaited.remove(&process);
@@ -250,6 +251,7 @@ impl Master {
         wanted
             .isolated
             .retain(|worker| workers.contains_key(worker));
+        self.end_left_sessions(record.debugged);
         info!(workers = count, mark = ?self.mark, generation = %self.wanted.generation, queued = self.queue.iter().count(), "going on from what the last master wrote down");
     }
 

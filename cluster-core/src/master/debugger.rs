@@ -5,38 +5,29 @@
 //!    ─▶ the debugger leaves, or its operator does ─▶ gdbserver lets go ─▶ a worker that was isolated for this ends
 //! ```
 
-use std::fs;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::net::UnixStream as StdStream;
-use std::path::PathBuf;
-use std::time::Duration;
+mod dialect;
+mod left_behind;
+mod messages;
+mod relay;
+mod server;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use std::fs;
+use std::path::PathBuf;
+
+use actix::{ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::net::UnixStream;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::debugging::Begun;
 use super::isolation;
 use super::{Master, Waiter};
 use crate::id::{ProcessId, WorkerId};
-use crate::look;
+use crate::options::DebugServer;
 use crate::protocol::{DebugError, OperationError};
-use crate::sys::process::{self, Process, Spawn};
-use crate::sys::signal::Signal;
-
-/// The debug server; a name in `PATH`.
-const SERVER: &str = "gdbserver";
-/// How long it may take to attach: it stops every thread, and reads the symbols.
-const ATTACHES: Duration = Duration::from_secs(30);
-/// What it says when a debugger is gone that has not taken its leave.
-const DEBUGGER_DIED: &str = "client connection closed";
-/// How long it may take to let go.
-const LETS_GO: Duration = Duration::from_secs(3);
+use dialect::Dialect;
+use messages::{MayTrace, SetApart, ask};
+use server::Server;
 
 /// A worker with a debug server, or that is about to have one. Dropping it ends that.
 pub(super) struct Session {
@@ -47,24 +38,14 @@ pub(super) struct Session {
     _end: oneshot::Sender<()>,
 }
 
-/// A debug server that is attached. Dropping it has the worker run on.
-struct Server {
-    process: Process,
-    output: Lines<BufReader<UnixStream>>,
-    address: SocketAddr,
-}
-
-/// Why a session is over.
-#[derive(Clone, Copy, Debug)]
-enum Over {
-    /// The debugger has left, or the process that was debugged has ended.
-    Left,
-    /// The debugger has died.
-    Lost,
-    /// Nobody is there any more who asked for it.
-    Unheard,
-    /// The cluster stops, or the worker has ended.
-    Ended,
+/// What is to be done before somebody can debug.
+struct Plan {
+    id: WorkerId,
+    pid: u32,
+    port: u16,
+    dialect: Dialect,
+    /// Where the worker was started for this: it has come to the master. One that serves is isolated first.
+    linked: Option<oneshot::Receiver<Result<serde_json::Value, OperationError>>>,
 }
 
 impl Master {
@@ -73,28 +54,32 @@ impl Master {
         self.sessions.get(&id)?.command.clone()
     }
 
+    /// The workers that have one.
+    pub(super) fn debugged(&self) -> impl Iterator<Item = WorkerId> {
+        let left_behind = self.left_debugged.iter();
+        self.sessions.keys().chain(left_behind).copied()
+    }
+
     pub(super) fn attach(
         &mut self,
         worker: Option<u32>,
         waiter: Waiter,
         ctx: &mut Context<Self>,
     ) -> Begun {
+        let dialect = match self.find_server() {
+            Ok(dialect) => dialect,
+            Err(e) => return Err((waiter, e.into())),
+        };
         let (id, own) = match self.choose(worker) {
             Ok(found) => found,
             Err(e) => return Err((waiter, e)),
         };
-        let (tell, isolated) = oneshot::channel();
-        if worker.is_some() {
-            let isolating = Waiter {
-                reply: tell,
-                progress: waiter.progress.clone(),
-            };
-            if let Err((_, e)) = self.isolate(id.0, isolating) {
-                return Err((waiter, e));
-            }
-        } else {
-            let _ = tell.send(Ok(json!(null)));
-        }
+        let linked = worker.is_none().then(|| {
+            let (reply, linked) = oneshot::channel();
+            let progress = None;
+            self.isolations.push((id, Waiter { reply, progress }));
+            linked
+        });
         let (end, ended) = oneshot::channel();
         let session = Session {
             command: None,
@@ -102,14 +87,23 @@ impl Master {
             _end: end,
         };
         self.sessions.insert(id, session);
-        let port = self.cluster.options().debug.port.unwrap_or(0);
-        let pid = self.workers.get(&id).map_or(0, |worker| worker.pid);
-        let attached = begin(id, pid, port, isolated, waiter, ended);
+        // So that the next master knows of it.
+        self.publish();
+        let plan = Plan {
+            id,
+            pid: self.workers.get(&id).map_or(0, |worker| worker.pid),
+            port: self.cluster.options().debug.port.unwrap_or(0),
+            dialect: dialect.clone(),
+            linked,
+        };
+        let attached = begin(plan, ctx.address(), waiter, ended);
         ctx.spawn(
             attached
                 .into_actor(self)
                 .map(move |begun, this, ctx| match begun {
-                    Ok((server, waiter, ended)) => this.attached(id, server, waiter, ended, ctx),
+                    Ok((server, waiter, ended)) => {
+                        this.attached(id, &dialect, server, waiter, ended, ctx);
+                    }
                     Err((waiter, e)) => {
                         let _ = waiter.reply.send(Err(e));
                         this.session_over(id, true);
@@ -120,11 +114,28 @@ impl Master {
         Ok(())
     }
 
+    /// The debug server that the options ask for, or any that there is.
+    fn find_server(&self) -> Result<Dialect, DebugError> {
+        let asked = self.cluster.options().debug.server;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        Dialect::find(asked, &folders).ok_or_else(|| match asked {
+            None => DebugError::NoDebugServer,
+            Some(server) => {
+                let (server, package) = match server {
+                    DebugServer::Gdbserver => ("gdbserver", "gdbserver"),
+                    DebugServer::LldbServer => ("lldb-server", "lldb"),
+                };
+                DebugError::NoSuchDebugServer {
+                    server: server.to_owned(),
+                    package: package.to_owned(),
+                }
+            }
+        })
+    }
+
     /// The worker that is meant, and whether it is isolated for this alone.
     fn choose(&mut self, worker: Option<u32>) -> Result<(WorkerId, bool), OperationError> {
-        if !is_installed() {
-            return Err(DebugError::NoDebugServer.into());
-        }
         let Some(number) = worker else {
             return Ok((self.start_for_debugger()?, true));
         };
@@ -160,19 +171,15 @@ impl Master {
     fn attached(
         &mut self,
         id: WorkerId,
+        dialect: &Dialect,
         server: Server,
         waiter: Waiter,
         ended: oneshot::Receiver<()>,
         ctx: &mut Context<Self>,
     ) {
         let pid = self.workers.get(&id).map_or(0, |worker| worker.pid);
-        // The libraries are read from this machine, and not by way of the server.
-        let command = format!(
-            "gdb -q {} -ex \"set sysroot /\" -ex \"target remote {}\"",
-            program(pid).display(),
-            server.address
-        );
-        info!(worker = %id, pid, server = server.process.pid(), address = %server.address, "a debug server is attached; the worker stands still until a debugger has it go on");
+        let command = dialect.command(&program(pid), server.address());
+        info!(worker = %id, pid, server = server.pid(), address = %server.address(), "a debug server is attached; the worker stands still until a debugger has it go on");
         waiter.note(1, 1, &command);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.command = Some(command);
@@ -199,18 +206,26 @@ impl Master {
     }
 }
 
-/// Waits until the worker is isolated, and attaches the server.
+/// Asks whether the worker may be traced before anything is done to it; then sets it apart, and attaches the server.
 async fn begin(
-    id: WorkerId,
-    pid: u32,
-    port: u16,
-    isolated: oneshot::Receiver<Result<serde_json::Value, OperationError>>,
+    plan: Plan,
+    master: Addr<Master>,
     mut waiter: Waiter,
     mut ended: oneshot::Receiver<()>,
 ) -> Result<(Server, Waiter, oneshot::Receiver<()>), (Waiter, OperationError)> {
+    let id = plan.id;
+    let progress = waiter.progress.clone();
     let attaching = async {
-        isolated.await.unwrap_or(Err(OperationError::Stopping))?;
-        Server::attach(pid, port).await.map_err(|cause| {
+        let serves = plan.linked.is_none();
+        if let Some(linked) = plan.linked {
+            linked.await.unwrap_or(Err(OperationError::Stopping))?;
+        }
+        ask(&master, MayTrace(id)).await?;
+        if serves {
+            ask(&master, SetApart { id, progress }).await?;
+        }
+        let attached = Server::attach(plan.dialect, plan.pid, plan.port).await;
+        attached.map_err(|cause| {
             let process = ProcessId::Worker(id);
             OperationError::from(DebugError::NotSeen { process, cause })
         })
@@ -226,130 +241,6 @@ async fn begin(
     }
 }
 
-impl Server {
-    async fn attach(pid: u32, port: u16) -> Result<Self, String> {
-        let failed = |e: io::Error| format!("{SERVER} cannot be started: {e}");
-        let (ours, its) = StdStream::pair().map_err(failed)?;
-        ours.set_nonblocking(true).map_err(failed)?;
-        let output = UnixStream::from_std(ours).map_err(failed)?;
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let args = ["--once", "--attach", &at.to_string(), &pid.to_string()];
-        let process = process::spawn(Spawn {
-            program: SERVER.into(),
-            args: args.iter().map(Into::into).collect(),
-            output: Some(its.into()),
-            new_group: true,
-            ..Spawn::default()
-        });
-        let mut server = Server {
-            process: process.map_err(failed)?,
-            output: BufReader::new(output).lines(),
-            address: at,
-        };
-        match timeout(ATTACHES, server.port()).await {
-            Ok(Ok(port)) => server.address.set_port(port),
-            Ok(Err(said)) => return Err(cannot(pid, &said)),
-            Err(_) => {
-                let seconds = ATTACHES.as_secs();
-                return Err(format!("{SERVER} has not attached within {seconds} s"));
-            }
-        }
-        Ok(server)
-    }
-
-    /// The port that it listens at; else what it says.
-    async fn port(&mut self) -> Result<u16, String> {
-        let mut said = String::new();
-        while let Ok(Some(line)) = self.output.next_line().await {
-            if let Some(port) = line.strip_prefix("Listening on port ") {
-                return port.trim().parse().map_err(|_| line);
-            }
-            if said.len() < 1024 {
-                said = format!("{said} {}", line.trim());
-            }
-        }
-        Err(said.trim().to_owned())
-    }
-
-    /// Waits for the debugger to leave, or for the operator to.
-    async fn until_over(
-        mut self,
-        id: WorkerId,
-        mut waiter: Waiter,
-        mut ended: oneshot::Receiver<()>,
-    ) -> (Waiter, Over, bool) {
-        let mut says = true;
-        let over = loop {
-            tokio::select! {
-                _ = self.process.exited() => break Over::Left,
-                line = self.output.next_line(), if says => match line {
-                    Ok(Some(line)) => {
-                        info!(worker = %id, "{SERVER}: {}", line.trim());
-                        // While the worker runs, the server waits for it, and not for another debugger.
-                        if line.contains(DEBUGGER_DIED) {
-                            break Over::Lost;
-                        }
-                    }
-                    _ => says = false,
-                },
-                () = waiter.reply.closed() => break Over::Unheard,
-                _ = &mut ended => break Over::Ended,
-            }
-        };
-        let clean = match over {
-            Over::Left => true,
-            Over::Lost => {
-                self.end(id).await;
-                false
-            }
-            Over::Unheard | Over::Ended => self.let_go(id).await,
-        };
-        (waiter, over, clean)
-    }
-
-    /// Has the server let the worker run on. Says whether that was in order: it took out its breakpoints, or nobody had set any.
-    async fn let_go(&self, id: WorkerId) -> bool {
-        let is_connected = self.process.shut_connections() > 0;
-        if is_connected && timeout(LETS_GO, self.process.exited()).await.is_ok() {
-            return true;
-        }
-        self.end(id).await;
-        !is_connected
-    }
-
-    async fn end(&self, id: WorkerId) {
-        let _ = self.process.signal(Signal::TERM);
-        if timeout(LETS_GO, self.process.exited()).await.is_err() {
-            warn!(worker = %id, "the debug server does not end, and is killed");
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.process.try_exited().is_none() {
-            let _ = self.process.signal(Signal::KILL);
-        }
-    }
-}
-
-/// Why the server does not attach, and the way out.
-fn cannot(pid: u32, said: &str) -> String {
-    if said.contains("not permitted")
-        || said.contains("is being traced")
-        || said.contains("already traced")
-    {
-        format!(
-            "{SERVER} may not attach to process {pid}: {}",
-            look::obstacle(pid)
-        )
-    } else if said.contains("bind") {
-        format!("{SERVER} cannot listen at --debug.port ({said}); 0 takes any free one")
-    } else {
-        format!("{SERVER} does not attach: {said}")
-    }
-}
-
 /// The file with the symbols of what a process runs.
 fn program(pid: u32) -> PathBuf {
     let link = PathBuf::from(format!("/proc/{pid}/exe"));
@@ -358,10 +249,4 @@ fn program(pid: u32) -> PathBuf {
         // It was replaced on disk, and is there under this name still.
         _ => link,
     }
-}
-
-fn is_installed() -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(SERVER).is_file())
-    })
 }

@@ -16,7 +16,7 @@ use super::death_queue::Reason;
 use super::debugging::Begun;
 use super::proxy::Patience;
 use super::proxy_state::{Event, State};
-use super::{Master, Waiter};
+use super::{Master, Waiter, Worker};
 use crate::id::WorkerId;
 use crate::options::Options;
 use crate::protocol::{DebugError, OperationError};
@@ -103,6 +103,16 @@ impl Master {
             Err(cause) => {
                 warn!(worker = %id, cause, "isolated, and served nowhere");
                 self.not_isolated(id, &cause);
+            }
+        }
+    }
+
+    /// A worker that was started for a debugger has come: from now on it lets this process trace it.
+    pub(super) fn can_be_debugged(&mut self, id: WorkerId) {
+        let is_new = |worker: &Worker| matches!(worker.view.state, State::Forked | State::Warming);
+        if self.sessions.contains_key(&id) && self.workers.get(&id).is_some_and(is_new) {
+            for waiter in self.take_isolations(id) {
+                let _ = waiter.reply.send(Ok(json!(null)));
             }
         }
     }

@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::debugging::Begun;
 use super::{Master, Waiter};
-use crate::id::ProcessId;
+use crate::id::{ProcessId, WorkerId};
 use crate::look::{
-    Errand, HERTZ, LookError, MOST_SECONDS, ProfileSeen, StacksSeen, Task, VARIABLE,
+    Errand, HERTZ, LookError, MOST_SECONDS, PermissionSeen, ProfileSeen, StacksSeen, Task, VARIABLE,
 };
 use crate::protocol::{DebugError, OperationError, Subject};
 use crate::sys::process::{self, Process, Spawn};
@@ -156,6 +156,20 @@ impl Master {
             let _ = waiter.reply.send(seen.map_err(|e| not_seen(process, &e)));
         });
         Ok(())
+    }
+
+    /// Tries out whether a worker may be traced.
+    pub(super) fn may_trace(
+        &mut self,
+        id: WorkerId,
+    ) -> Result<impl Future<Output = Result<(), OperationError>> + use<>, OperationError> {
+        let (process, pid, looker) =
+            self.send_looker(Subject::Worker(id.0), |_| Task::Permission)?;
+        Ok(async move {
+            let tried = looker.seen::<PermissionSeen>(pid, PATIENCE).await;
+            let tried = tried.and_then(|tried| tried);
+            tried.map_err(|e| not_seen(process, &e))
+        })
     }
 
     fn send_looker(

@@ -55,6 +55,7 @@ impl Master {
             upgrade: self.last_upgrade.clone(),
             made_directory: self.made_directory,
             filters: self.filters_set(),
+            debugged: self.debugged().collect(),
         };
         self.record.keep(record);
     }

@@ -3,6 +3,7 @@
 //! One small file in the runtime directory, replaced as a whole on each change. It is read only where processes of the dead master
 //! still live, and is gone with a cluster that stops in order.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,9 @@ pub(super) struct Record {
     /// The filters of the log that operators have set, and the pid of whom each was set for.
     #[serde(default)]
     pub(super) filters: Vec<(ProcessId, u32, String)>,
+    /// The workers that somebody debugs.
+    #[serde(default)]
+    pub(super) debugged: BTreeSet<WorkerId>,
 }
 
 /// A worker as its master last saw it.
@@ -169,6 +173,7 @@ mod tests {
             upgrade: None,
             made_directory: true,
             filters: vec![(ProcessId::Worker(WorkerId(3)), 9, "debug".into())],
+            debugged: BTreeSet::from([WorkerId(3)]),
         }
     }
 

@@ -68,6 +68,7 @@ impl Master {
             What::Linked { build, .. } => {
                 worker.linked = true;
                 worker.build = build;
+                self.can_be_debugged(id);
             }
             What::Unlinked => worker.linked = false,
             What::Beat(beat) => self.beat(id, beat),
@@ -158,6 +159,7 @@ impl Master {
         self.wanted.forget(id);
         self.not_isolated(id, "it has ended");
         self.sessions.remove(&id);
+        self.left_debugged.remove(&id);
         let left = self.queue.gone(id);
         self.left_queue(left);
         self.look_who_is_missing();

@@ -103,11 +103,24 @@ impl CacheServiceOptions {
     }
 }
 
-/// Ports for debugging.
+/// What attaches to a worker for a debugger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DebugServer {
+    /// For gdb.
+    Gdbserver,
+    /// For lldb.
+    LldbServer,
+}
+
+/// Debugging.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct DebugOptions {
+    /// What attaches to a worker. Default: gdbserver where there is one, else lldb-server.
+    pub server: Option<DebugServer>,
     /// The port of the debug protocol; 0 takes any free one. Default: none.
     pub port: Option<u16>,
     /// The port of the debug pages; 0 takes any free one. Default: none.
@@ -174,6 +187,6 @@ group!(CacheServiceOptions at cache: Self {
     max_bytes: None,
     keeps_more: false,
 });
-group!(DebugOptions at debug: Self { port: None, web_port: None });
+group!(DebugOptions at debug: Self { server: None, port: None, web_port: None });
 group!(GcOptions at gc: Self { monitor: false, explicit: false });
 group!(NannyOptions at nanny: Self { enable: false, tolerance: Duration::ZERO });

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use super::entry::{Key, Unset, is_name_char, name_of};
 use super::field::{Field, Hosts, Ignored, Lens, Maybe, One};
 use super::rule::{Address, Choice, FilePath, Number, SecretText, Size, Switch, Text, Time};
-use super::{CacheMode, EcvMode, LogTarget};
+use super::{CacheMode, DebugServer, EcvMode, LogTarget};
 
 const LISTENING: &str = "Listening";
 const PROCESSES: &str = "Processes";
@@ -188,6 +188,9 @@ pub(super) static KEYS: &[Key] = &[
         "Replace workers that have fallen silent"),
     key!(WATCH, "nanny.tolerance", Is("3min"), One { at: at!(nanny.tolerance), rule: UP_TO_A_DAY },
         "How long a worker may be silent"),
+    key!(WATCH, "debug.server", Means("gdbserver, else lldb-server"),
+        Maybe { at: at!(debug.server), rule: Choice { all: &[("gdbserver", DebugServer::Gdbserver), ("lldb-server", DebugServer::LldbServer)] } },
+        "What attaches to a worker that is debugged"),
     key!(WATCH, "debug.port", Means("off"), Maybe { at: at!(debug.port), rule: PORT },
         "The port of the debug protocol; 0 takes any free one"),
     key!(WATCH, "debug.web-port", Means("off"), Maybe { at: at!(debug.web_port), rule: PORT },

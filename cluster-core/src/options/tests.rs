@@ -100,6 +100,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ("cache.max-bytes", &["64MiB"]),
     ("nanny.enable", &["false"]),
     ("nanny.tolerance", &["7s"]),
+    ("debug.server", &["lldb-server"]),
     ("debug.port", &["9003"]),
     ("debug.web-port", &["9004"]),
     ("gc.monitor", &["true"]),

@@ -70,7 +70,7 @@ pub enum Debugging {
         /// It is to end.
         retire: bool,
     },
-    /// Attach a debug server to a worker that is isolated, or else is isolated for this. A note on the progress whose `done` is 1 is the
+    /// Attach a debug server, gdbserver or lldb-server, to a worker that is isolated, or else is isolated for this. A note on the progress whose `done` is 1 is the
     /// command that connects a debugger to it; the answer comes when that has left. Without the operator it ends.
     Attach {
         /// Its id or pid; a worker that is started for this, and waits for the debugger before its first step, where there is none.
@@ -139,7 +139,7 @@ pub enum DebugError {
     },
     /// There is no debug server on this machine.
     #[error(
-        "there is no gdbserver in the master's PATH (on Debian: apt-get install gdbserver, and gdb where you debug from)"
+        "there is neither gdbserver nor lldb-server in the master's PATH (on Debian: apt-get install gdbserver, and gdb where you debug from; or apt-get install lldb)"
     )]
     NoDebugServer,
     /// The worker is in a state in which this cannot be done.
@@ -149,6 +149,16 @@ pub enum DebugError {
         worker: WorkerId,
         /// Its state.
         state: String,
+    },
+    /// There is not that debug server on this machine which the options ask for.
+    #[error(
+        "debug.server is {server}, and there is none in the master's PATH (on Debian: apt-get install {package})"
+    )]
+    NoSuchDebugServer {
+        /// Which.
+        server: String,
+        /// The package it comes in.
+        package: String,
     },
 }
 

@@ -3,8 +3,6 @@
 #![allow(unsafe_code)]
 
 mod children;
-#[cfg(target_os = "linux")]
-mod connections;
 mod descriptors;
 mod environment;
 mod exec;
@@ -103,6 +101,12 @@ impl Process {
             }
         }
         rustix::process::kill_process(self.pid, signal).map_err(not_found)
+    }
+
+    /// Whether it is a child of this process that has not been reaped.
+    pub(crate) fn is_child(&self) -> bool {
+        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(self.wait_id(), peek).is_ok()
     }
 
     /// Asks a process of a cluster for the stacks of its threads, which it writes to its standard error.

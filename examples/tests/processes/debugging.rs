@@ -2,5 +2,9 @@
 
 mod debugger;
 mod isolation;
+mod left_behind;
+mod lldb;
 mod log_level;
+mod refused;
+mod session;
 mod stacks;

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::super::table::{KEYS, key};
-use super::super::{CacheMode, EcvMode, Host, LogTarget, Options, Outcome};
+use super::super::{CacheMode, DebugServer, EcvMode, Host, LogTarget, Options, Outcome};
 use super::{SAMPLES, load, load_with, sample, sources, toml_value};
 
 /// A file, an environment and arguments that each set the same keys.
@@ -189,6 +189,7 @@ fn every_value_reaches_its_own_field() {
     assert_eq!(options.cache.persist_path, path("/var/cache.db"));
     assert_eq!(options.cache.timeout, Duration::from_secs(8));
     assert_eq!(options.cache.max_bytes, Some(64 << 20));
+    assert_eq!(options.debug.server, Some(DebugServer::LldbServer));
     assert_eq!(
         (options.debug.port, options.debug.web_port),
         (Some(9003), Some(9004))
@@ -232,6 +233,7 @@ fn the_defaults_are_those_promised() {
     ];
     assert_eq!(paths, ["/ecv", "/ecv/enable", "/ecv/disable"]);
     assert_eq!((options.debug.port, options.debug.web_port), (None, None));
+    assert_eq!(options.debug.server, None);
     assert!(options.warnings().is_empty() && options.rest().is_empty());
     Options::default().validate().unwrap();
 }

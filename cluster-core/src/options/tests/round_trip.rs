@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::super::table::KEYS;
 use super::super::{
-    CacheMode, CacheServiceOptions, DebugOptions, EcvMode, EcvOptions, GcOptions, Host, LogTarget,
-    NannyOptions, Options, Secret, TlsOptions,
+    CacheMode, CacheServiceOptions, DebugOptions, DebugServer, EcvMode, EcvOptions, GcOptions,
+    Host, LogTarget, NannyOptions, Options, Secret, TlsOptions,
 };
 use super::{load, toml_value};
 
@@ -90,8 +90,16 @@ fn addresses() -> impl Strategy<Value = (Places, Ports, Access)> {
         let (cert, key) = files.unzip();
         TlsOptions { cert, key }
     });
-    let debug = any::<(Option<u16>, Option<u16>)>()
-        .prop_map(|(port, web_port)| DebugOptions { port, web_port });
+    let servers = &[DebugServer::Gdbserver, DebugServer::LldbServer];
+    let debug = (
+        option::of(prop::sample::select(servers)),
+        any::<(Option<u16>, Option<u16>)>(),
+    );
+    let debug = debug.prop_map(|(server, (port, web_port))| DebugOptions {
+        server,
+        port,
+        web_port,
+    });
     let ports = (any::<u16>(), any::<u16>(), any::<u16>(), debug);
     let token = option::of("[!-~]{16,40}".prop_map(Secret::new));
     let access = (token, option::of("[a-z0-9.-]{1,30}"), any::<bool>());

@@ -47,16 +47,20 @@ pub(crate) struct Spawn<'a> {
     pub(crate) fds: Vec<BorrowedFd<'a>>,
     /// Where its standard output and error go; inherited without it.
     pub(crate) output: Option<OwnedFd>,
+    /// What its standard input and output are instead.
+    pub(crate) stdio: Option<OwnedFd>,
     /// What it is to call itself, where that is not the program's path.
     pub(crate) arg0: Option<OsString>,
     /// Whether SIGTERM, SIGINT and SIGHUP wait until it listens for them.
     pub(crate) holds_signals: bool,
+    /// Whether it is killed when the thread that starts it ends, be it with the whole process: for what nobody would look after then.
+    pub(crate) ends_with_us: bool,
     /// Whether it leads a process group of its own, out of reach of the terminal's ctrl-C.
     pub(crate) new_group: bool,
 }
 
-/// Starts a process: standard input is empty, standard output and error are inherited, and of the other descriptors
-/// only those named. All signals have their default action and none is blocked.
+/// Starts a process: unless something else is said, standard input is empty and standard output and error are inherited;
+/// of the other descriptors only those named are. All signals have their default action and none is blocked.
 ///
 /// # Errors
 /// `NotFound` or `PermissionDenied` if the program cannot be run, `InvalidInput` if a descriptor is one of the first
@@ -81,13 +85,20 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
     if let Some(output) = what.output {
         command.stdout(output.try_clone()?).stderr(output);
     }
+    if let Some(stdio) = what.stdio {
+        command.stdin(stdio.try_clone()?).stdout(stdio);
+    }
     if let Some(arg0) = what.arg0 {
         command.arg0(arg0);
     }
     if what.new_group {
         command.process_group(0);
     }
+    let us = what.ends_with_us.then(rustix::process::getpid);
     let prepare = move || {
+        if let Some(us) = us {
+            end_with(us)?;
+        }
         if let Some(environment) = &mut own {
             environment.enter();
         }
@@ -120,6 +131,17 @@ pub(crate) fn spawn(what: Spawn<'_>) -> io::Result<Process> {
         owned: true,
         exit: Mutex::new(None),
     })
+}
+
+/// Has the kernel kill this process, the child, when the thread that has started it ends. Async-signal-safe.
+fn end_with(parent: Pid) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // It may have ended before that was said.
+    match rustix::process::getppid() {
+        Some(now) if now == parent => Ok(()),
+        _ => Err(io::ErrorKind::NotConnected.into()),
+    }
 }
 
 /// Runs in the child, after the fork: what is done here no other thread's spawn can see.

@@ -71,6 +71,42 @@ async fn a_cancelled_wait_loses_nothing() {
 }
 
 #[tokio::test]
+async fn who_is_to_end_with_us_ends_with_the_thread_that_has_started_it() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let mut what = shell("exec sleep 1000");
+        what.ends_with_us = true;
+        tell.send(spawn(what).unwrap()).unwrap();
+        let _ = ended.recv();
+    });
+    let process = told.recv().unwrap();
+    assert!(process.is_child() && process.is_alive());
+    drop(end);
+    thread.join().unwrap();
+    assert_eq!(process.exited().await, Exit::Signal(9));
+    assert!(!process.is_child(), "it was reaped");
+    let other = Process::adopt(std::process::id()).unwrap();
+    assert!(!other.is_child());
+}
+
+#[tokio::test]
+async fn a_child_may_speak_by_its_standard_input_and_output_alone() {
+    let (ours, its) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (mut reader, writer) = pipe().unwrap();
+    let mut what = shell("read word; echo got $word; echo aside >&2");
+    what.output = Some(writer.into());
+    what.stdio = Some(its.into());
+    let process = spawn(what).unwrap();
+    std::io::Write::write_all(&mut &ours, b"this\n").unwrap();
+    let (mut heard, mut aside) = (String::new(), String::new());
+    (&ours).read_to_string(&mut heard).unwrap();
+    reader.read_to_string(&mut aside).unwrap();
+    assert_eq!((heard.as_str(), aside.as_str()), ("got this\n", "aside\n"));
+    assert_eq!(process.exited().await, Exit::Code(0));
+}
+
+#[tokio::test]
 async fn a_stopped_process_is_alive() {
     let process = spawn(shell("exec sleep 1000")).unwrap();
     process.signal(Signal::STOP).unwrap();

@@ -23,7 +23,7 @@ function newRow(id) {
     id: make('a', { href: `#process/${id}`, 'aria-label': `Worker ${id}` }, id),
     pid: make('span'),
     log: make('span', { class: 'tag', hidden: true }, 'log'),
-    gdb: make('span', { class: 'tag', hidden: true }, 'gdb'),
+    debug: make('span', { class: 'tag', hidden: true }),
     state: make('span', { class: 'state' }),
     up: make('td', { class: 'c-up', 'data-label': 'Uptime' }),
     tps: figure('Requests/s'),
@@ -38,7 +38,7 @@ function newRow(id) {
   const choose = (chosen) => (LOOKS.includes(chosen) ? lookAt(id, chosen.name) : act(chosen, Number(id)));
   button.addEventListener('click', () => menu(button, [...offered(id), ...LOOKS], choose));
   row.element = make('tr', { 'data-worker': id },
-    make('td', { class: 'id' }, row.id, ' ', row.pid, row.gdb, row.log),
+    make('td', { class: 'id' }, row.id, ' ', row.pid, row.debug, row.log),
     make('td', { class: 'c-state' }, row.state),
     row.up, row.tps.cell, row.p50, row.p99.cell, row.cpu.cell, row.memory.cell, row.connections, row.lag,
     make('td', { class: 'c-act' }, button));
@@ -51,8 +51,9 @@ function fill(row, worker) {
   write(row.state, state);
   mark(row.state, 'data-state', state);
   mark(row.state, 'title', worker.isolated ? `It serves at ${worker.isolated}, and nowhere else` : '');
-  row.gdb.hidden = !worker.debugger;
-  mark(row.gdb, 'title', worker.debugger ?? '');
+  row.debug.hidden = !worker.debugger;
+  write(row.debug, worker.debugger?.startsWith('lldb') ? 'lldb' : 'gdb');
+  mark(row.debug, 'title', worker.debugger ?? '');
   row.log.hidden = !worker.log_filter;
   mark(row.log, 'title', worker.log_filter ? `It logs ${worker.log_filter}` : '');
   write(row.tps.text, count(worker.tps));

@@ -2,79 +2,15 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use cluster_core::operator::{Operator, OperatorError};
 use cluster_core::{Debugging, Operation};
 use serde_json::Value;
-use tokio::sync::oneshot;
 
-use crate::support::{Address, Cluster, Connection, Load, Setup, children, within};
+use super::session::{LONG, Session, assert_loopback_alone, gdb, servers, text, worker};
+use crate::support::{Address, Connection, Load, Setup, children, within};
 
-const LONG: Duration = Duration::from_secs(60);
-
-/// An operator who debugs a worker; none where it has left.
-type Over = Option<Result<Value, OperatorError>>;
-
-struct Session {
-    over: JoinHandle<Over>,
-    commands: mpsc::Receiver<String>,
-    leave: oneshot::Sender<()>,
-}
-
-impl Session {
-    fn begin(cluster: &Cluster, worker: Option<u32>) -> Self {
-        let directory = cluster.path("run");
-        let (command, commands) = mpsc::channel();
-        let (leave, left) = oneshot::channel();
-        let operate = move || async move {
-            let mut operator = Operator::connect(&directory).await?;
-            let operation = Operation::Debug(Debugging::Attach { worker });
-            let tell = |note: cluster_core::ProgressNote| {
-                if note.done == 1 {
-                    command.send(note.note).unwrap();
-                }
-            };
-            operator.operate(operation, tell).await
-        };
-        let over = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            runtime.unwrap().block_on(async {
-                tokio::select! {
-                    over = operate() => Some(over),
-                    _ = left => None,
-                }
-            })
-        });
-        Session {
-            over,
-            commands,
-            leave,
-        }
-    }
-
-    /// The command that connects a debugger.
-    fn command(&self) -> String {
-        self.commands.recv_timeout(LONG).expect("a debug server")
-    }
-
-    fn outcome(self) -> Result<Value, OperatorError> {
-        let over = self.over.join().unwrap();
-        drop(self.leave);
-        over.expect("it has not left")
-    }
-
-    /// The operator goes away.
-    fn leave(self) {
-        self.leave.send(()).unwrap();
-        assert!(self.over.join().unwrap().is_none());
-    }
-}
+/// A breakpoint at a function that a handler of `hello` calls.
+const IN_ROLL_CALL: &str = "break hello::rand_number";
 
 /// A breakpoint at the line that is so many below the one that begins so.
 fn at(begins: &str, below: usize) -> String {
@@ -91,51 +27,6 @@ fn hit(said: &str) -> bool {
     said.contains("Breakpoint 1, ") || said.contains("hit Breakpoint 1.")
 }
 
-/// A breakpoint inside a handler.
-fn at_roll_call() -> String {
-    at("async fn roll_call(", 1)
-}
-
-/// gdb, connected as the cluster says, with these commands.
-fn gdb(command: &str, then: &[&str]) -> Child {
-    let words = "exec timeout 100 ".to_owned() + command;
-    let mut gdb = Command::new("sh");
-    gdb.args(["-c", &(words + " \"$@\""), "gdb", "-batch", "-nx"]);
-    gdb.args([
-        "-iex",
-        "set pagination off",
-        "-iex",
-        "set breakpoint pending off",
-    ]);
-    for one in then {
-        gdb.args(["-ex", one]);
-    }
-    gdb.stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn text(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
-
-fn worker(status: &Value, id: u32) -> Value {
-    let mut workers = status["workers"].as_array().unwrap().iter();
-    let found = workers.find(|worker| worker["id"] == id);
-    found.cloned().unwrap_or(Value::Null)
-}
-
-fn servers(cluster: &Cluster) -> usize {
-    let of_master = children(cluster.master());
-    of_master
-        .iter()
-        .filter(|(_, name)| name == "gdbserver")
-        .count()
-}
-
 #[test]
 fn a_handler_is_stopped_at_stepped_and_gone_on_from_while_the_others_serve() {
     let cluster = Setup::hello().start();
@@ -147,13 +38,15 @@ fn a_handler_is_stopped_at_stepped_and_gone_on_from_while_the_others_serve() {
     let command = session.command();
     assert!(command.contains("target remote 127.0.0.1:"), "{command}");
     assert_eq!(worker(&cluster.status(), 1)["debugger"], command.as_str());
+    assert_loopback_alone(&command);
     let gdb = gdb(
         &command,
         &[
-            &at_roll_call(),
+            IN_ROLL_CALL,
             "continue",
             "bt 2",
             "next",
+            "finish",
             "next",
             "info breakpoints",
             "delete",
@@ -166,9 +59,14 @@ fn a_handler_is_stopped_at_stepped_and_gone_on_from_while_the_others_serve() {
     });
     assert_eq!(answer.status, 200);
     let said = text(&gdb.wait_with_output().unwrap());
-    assert!(hit(&said) && said.contains("roll_call"), "{said}");
+    assert!(hit(&said) && said.contains("hello::rand_number"), "{said}");
     assert!(said.contains("breakpoint already hit 1 time"), "{said}");
-    assert!(said.contains("#1") && said.contains("hello.rs"), "{said}");
+    let caller = said.lines().find(|line| line.starts_with("#1 "));
+    let in_handler = |line: &str| line.contains("roll_call") && line.contains("hello.rs");
+    assert!(caller.is_some_and(in_handler), "{said}");
+    for line in ["let nanos = ", "let (heard, mut answers)"] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
     let over = session.outcome().unwrap();
     assert_eq!(
         (&over["worker"], &over["retires"]),
@@ -199,11 +97,11 @@ fn a_worker_that_is_isolated_for_a_session_ends_with_it_however_that_ends() {
     });
     // Somebody is connected, and the operator goes away.
     let session = Session::begin(&cluster, Some(2));
-    let gdb = gdb(&session.command(), &[&at_roll_call(), "continue"]);
+    let gdb = gdb(&session.command(), &[IN_ROLL_CALL, "continue"]);
     within(LONG, "a worker that runs", || {
-        let line = cluster.log.find(0, LONG, |line| {
-            line.is("master", "Remote debugging from host")
-        });
+        let line = cluster
+            .log
+            .find(0, LONG, |line| line.is("master", "a debugger has come"));
         line.map(drop)
     });
     session.leave();
@@ -263,19 +161,18 @@ fn a_cluster_stops_with_a_worker_that_stands_still() {
     let _ = session.outcome();
 }
 
+fn tells_the_way_out(error: &str) -> bool {
+    let ways = ["apt-get install gdbserver", "apt-get install lldb"];
+    ways.iter().all(|way| error.contains(way))
+}
+
 #[test]
 fn without_a_debug_server_the_way_out_is_told() {
     let cluster = Setup::hello().env("PATH", "/nowhere").start();
     let error = Session::begin(&cluster, Some(1)).outcome().unwrap_err();
-    assert!(
-        error.to_string().contains("apt-get install gdbserver"),
-        "{error}"
-    );
+    assert!(tells_the_way_out(&error.to_string()), "{error}");
     let error = Session::begin(&cluster, None).outcome().unwrap_err();
-    assert!(
-        error.to_string().contains("apt-get install gdbserver"),
-        "{error}"
-    );
+    assert!(tells_the_way_out(&error.to_string()), "{error}");
     assert_eq!(
         cluster.serving().len(),
         2,

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::cluster::Cluster;
 use super::failed_start::FailedStart;
 use super::processes;
+use super::seccomp::{self, Ptrace};
 
 /// What every test takes unless it says otherwise: ports that the kernel picks, two workers, a short rhythm.
 const USUAL: &[(&str, &str)] = &[
@@ -30,6 +31,7 @@ pub(crate) struct Setup {
     env: Vec<(String, OsString)>,
     usual: bool,
     user: Option<u32>,
+    without: Option<Ptrace>,
     given: Vec<(OwnedFd, String)>,
     pub(crate) wrapped: Vec<String>,
     pub(crate) home: TempDir,
@@ -84,6 +86,7 @@ impl Setup {
             env: Vec::new(),
             usual: true,
             user: None,
+            without: None,
             given: Vec::new(),
             wrapped: Vec::new(),
             home: TempDir::new().expect("a directory"),
@@ -125,6 +128,12 @@ impl Setup {
     pub(crate) fn user(mut self, user: u32) -> Self {
         self.user = Some(user);
         self.copied()
+    }
+
+    /// Runs it, and whatever it starts, without the right to trace others.
+    pub(crate) fn without(mut self, ptrace: Ptrace) -> Self {
+        self.without = Some(ptrace);
+        self
     }
 
     /// Runs it from a copy of its own, which can be replaced.
@@ -215,6 +224,9 @@ impl Setup {
         }
         if let Some(user) = self.user {
             command.uid(user).gid(user);
+        }
+        if let Some(ptrace) = self.without {
+            seccomp::forbid(&mut command, ptrace);
         }
         command
     }
