@@ -24,6 +24,7 @@ use super::grants::Grants;
 use super::lease::Leases;
 use super::questions::{Heard, Outcome, Questions};
 use super::space::{self, Space};
+use super::timed::Samplings;
 use super::watch::Watches;
 use crate::error::CacheError;
 use crate::protocol::{Ask, Op, Refusal, Told};
@@ -64,6 +65,7 @@ pub(super) struct Link {
     pub(super) watches: Watches,
     pub(super) copies: Copies,
     pub(super) grants: Grants,
+    pub(super) timed: Samplings,
 }
 
 /// What came of one attempt to ask.
@@ -104,6 +106,7 @@ impl Link {
                 watches: Watches::default(),
                 copies: Copies::default(),
                 grants: Grants::default(),
+                timed: Samplings::default(),
             });
             tokio::task::spawn_local(keep(Rc::downgrade(&link)));
             tokio::task::spawn_local(sweep(Rc::downgrade(&link)));

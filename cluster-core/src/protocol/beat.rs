@@ -1,6 +1,10 @@
 //! The figures of a heartbeat.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::durations::Durations;
 
 /// How a process does: the figures of one heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,8 +48,6 @@ pub struct Beat {
     pub connections: u64,
     /// Requests answered since the last beat.
     pub recent_requests: u64,
-    /// The time that all answers since the start took together, in microseconds.
-    pub busy_us: u64,
     /// Bytes that wait to be sent: to the master, or in the master to all others.
     pub queued_bytes: u64,
     /// Memory that the allocator has of the system, in bytes, whether it is used or not; 0 where it does not say.
@@ -55,12 +57,10 @@ pub struct Beat {
     pub pss_bytes: u64,
     /// The time that answers since the last beat took together, in microseconds.
     pub recent_busy_us: u64,
-    /// Requests answered since the start within each of [`LATENCY_BOUNDS_US`], each including the ones before; empty where none are counted.
-    pub latency_counts: Vec<u64>,
+    /// The time of each answer since the start, from the request's head to its answer's head.
+    pub answers: Durations,
+    /// The time of questions to other processes since the start, of one in [`TIMED_ONE_IN`](crate::TIMED_ONE_IN), until their answer or why there is none.
+    pub asks: Durations,
+    /// The time of operations on the shared cache since the start, by what they are; as the cache's client says.
+    pub cache: BTreeMap<String, Durations>,
 }
-
-/// The bounds of [`Beat::latency_counts`], in microseconds. What takes longer than the last is in [`Beat::requests`] alone.
-pub const LATENCY_BOUNDS_US: [u64; 14] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
-];
