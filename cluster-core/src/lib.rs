@@ -69,7 +69,7 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
-pub use build::{section as program_section, time as build_time};
+pub use build::{SectionError, section as program_section, time as build_time};
 pub use cluster::{ClusterError, Launch, MainOutcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, dependencies, main};
 pub use durations::{DURATION_BOUNDS_US, DurationCounter, Durations, Sampling, TIMED_ONE_IN};
