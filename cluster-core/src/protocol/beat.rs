@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::durations::Durations;
 
@@ -63,4 +64,47 @@ pub struct Beat {
     pub asks: Durations,
     /// The time of operations on the shared cache since the start, by what they are; as the cache's client says.
     pub cache: BTreeMap<String, Durations>,
+}
+
+impl Beat {
+    /// The figures as people and operators are shown them: without the counts by bounds, which are many numbers and for `/metrics`.
+    pub(crate) fn figures(&self) -> Value {
+        let mut figures = serde_json::to_value(self).unwrap_or_default();
+        let mut durations: Vec<&mut Value> = Vec::new();
+        for (name, value) in figures.as_object_mut().into_iter().flatten() {
+            match (name.as_str(), value) {
+                ("answers" | "asks", value) => durations.push(value),
+                ("cache", Value::Object(operations)) => durations.extend(operations.values_mut()),
+                _ => {}
+            }
+        }
+        for one in durations {
+            one.as_object_mut().and_then(|one| one.remove("within"));
+        }
+        figures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durations::DurationCounter;
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[test]
+    fn people_are_shown_how_often_and_how_long_and_no_buckets() {
+        let counter = DurationCounter::new();
+        counter.count(Duration::from_micros(3));
+        let beat = Beat {
+            asks: counter.durations(),
+            cache: [("get".to_owned(), counter.durations())].into(),
+            ..Beat::default()
+        };
+        let figures = beat.figures();
+        let once = json!({ "count": 1, "total_ns": 3000 });
+        assert_eq!(figures["asks"], once);
+        assert_eq!(figures["cache"], json!({ "get": once }));
+        assert_eq!(figures["answers"], json!({ "count": 0, "total_ns": 0 }));
+    }
 }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use cluster_core::sys::Usage;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Address, Browser, Cluster, Connection, Setup, within};
 
@@ -19,6 +19,14 @@ const PAGES: usize = 20;
 const PACE: Duration = Duration::from_micros(1_000_000 / (2 * WORKERS as u64));
 /// For how long it is looked at.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// Has the page note what is moved by updates.
+const WATCH_SHIFTS: &str = "window.moved = [];
+    new PerformanceObserver((list) => list.getEntries().forEach((shift) => shift.sources.forEach(({ node }) => {
+        const element = node?.nodeType === 3 ? node.parentElement : node;
+        const place = element?.closest('[data-label]')?.dataset.label ?? element?.closest('[id]')?.id;
+        window.moved.push(`${element?.localName}.${element?.className} of ${place}`);
+    }))).observe({ type: 'layout-shift' });";
 
 /// A page's stream, read until its end or the end of the time; gives back the bytes.
 fn follow(address: std::net::SocketAddr, until: Instant) -> u64 {
@@ -149,11 +157,13 @@ fn an_update_costs_the_page_the_wire_and_the_master_little() {
     browser.until(&format!(
         "document.querySelectorAll('[data-state=active]').length === {WORKERS}"
     ));
-    browser.run(
-        "window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) => { window.shifts += e.value; })).observe({ type: 'layout-shift' });",
-    );
+    browser.run(WATCH_SHIFTS);
     let rows = updates(&browser, 8);
-    assert_eq!(browser.eval("window.shifts"), 0, "the layout shifts");
+    assert_eq!(
+        browser.eval("window.moved"),
+        json!([]),
+        "moved by an update"
+    );
     browser.click("#tab-caches");
     browser.run("window.seen = performance.now();");
     browser.until("[...document.querySelectorAll('#caches tbody button')].some((b) => b.textContent === 'many')");
