@@ -32,7 +32,7 @@ async fn operations_are_timed_and_what_copies_answer_is_not() {
         cache.del::<u64>("a").await.unwrap();
     }
     let slow = || async {
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await; // wait: a loader that takes its time
         Ok::<_, String>(7_u64)
     };
     for key in ["x", "y", "z"] {

@@ -11,6 +11,7 @@ mod manager;
 mod processes;
 mod setup;
 mod states;
+mod users;
 mod waiting;
 
 pub(crate) use browser::Browser;
@@ -22,6 +23,7 @@ pub(crate) use manager::{Manager, Said};
 pub(crate) use processes::{children, signal, variables};
 pub(crate) use setup::{Setup, place_program};
 pub(crate) use states::ServingWatch;
+pub(crate) use users::Users;
 pub(crate) use waiting::{soon, within};
 
 /// The signals by name.

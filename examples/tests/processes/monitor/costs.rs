@@ -2,15 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use cluster_core::sys::Usage;
 use serde_json::{Value, json};
 
-use crate::support::{Address, Browser, Cluster, Connection, Setup, within};
+use crate::support::{Address, Browser, Cluster, Setup, Users, within};
 
 const WORKERS: usize = 64;
 const KEYS: usize = 10_000;
@@ -48,55 +45,6 @@ fn follow(address: std::net::SocketAddr, until: Instant) -> u64 {
         }
     }
     bytes
-}
-
-/// Users who come at a steady pace, each on a connection of their own, so that every worker has something to tell at each look.
-struct Users {
-    over: Arc<AtomicBool>,
-    served: Arc<AtomicU64>,
-    users: Option<JoinHandle<()>>,
-}
-
-impl Users {
-    fn on(app: Address) -> Self {
-        let (over, served) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::<AtomicU64>::default(),
-        );
-        let (ended, count) = (Arc::clone(&over), Arc::clone(&served));
-        let users = thread::spawn(move || {
-            let begun = Instant::now();
-            for n in 0_u32.. {
-                if ended.load(Ordering::Relaxed) {
-                    return;
-                }
-                let answer = Connection::get(&app, &format!("/product/{}", n % 100));
-                assert_eq!(answer.unwrap().status, 200);
-                count.fetch_add(1, Ordering::Relaxed);
-                thread::sleep((PACE * n).saturating_sub(begun.elapsed())); // wait: until the next user comes
-            }
-        });
-        Users {
-            over,
-            served,
-            users: Some(users),
-        }
-    }
-
-    /// Ends them; gives back how many were served.
-    fn end(mut self) -> u64 {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(users) = self.users.take() {
-            users.join().expect("all were served");
-        }
-        self.served.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Users {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
 }
 
 fn fill(cluster: &Cluster) {
@@ -147,7 +95,7 @@ fn an_update_costs_the_page_the_wire_and_the_master_little() {
         .start();
     fill(&cluster);
     let begun = Instant::now();
-    let users = Users::on(cluster.app());
+    let users = Users::on(&cluster.app(), PACE, |n| format!("/product/{}", n % 100));
     let Address::Tcp(monitor) = cluster.monitor() else {
         panic!("it is TCP")
     };

@@ -1,8 +1,10 @@
 //! The page at `/debug`, in a real browser.
 
+use std::time::{Duration, Instant};
+
 use cluster_core::Operation;
 
-use crate::support::{Browser, Cluster, Connection, Setup, Signal, signal, soon};
+use crate::support::{Browser, Cluster, Setup, Signal, Users, signal, soon, within};
 
 fn page(cluster: &Cluster) -> String {
     format!("http://127.0.0.1:{}/debug", cluster.monitor().port())
@@ -282,12 +284,16 @@ fn pictures_can_be_taken() {
     // A line wants two points, of ten seconds each, and a picture for people more of them.
     let kept = std::env::var_os("PICTURES").is_some();
     let seconds = if kept { 150 } else { 3 };
-    let app = cluster.app();
-    let begun = std::time::Instant::now();
-    while begun.elapsed().as_secs() < seconds {
-        let n = fastrand::u32(0..400);
-        Connection::get(&app, &format!("/product/sku-{n}")).unwrap();
-    }
+    let pace = Duration::from_millis(4);
+    let users = Users::on(&cluster.app(), pace, |_| {
+        format!("/product/sku-{}", fastrand::u32(0..400))
+    });
+    let begun = Instant::now();
+    within(
+        Duration::from_secs(seconds * 2),
+        "what is to be seen",
+        || (begun.elapsed().as_secs() >= seconds).then_some(()),
+    );
     let worker = u32::try_from(cluster.serving()[1].id).unwrap();
     cluster.operate(Operation::Recycle { worker }).unwrap();
     for (phone, dark) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -296,6 +302,7 @@ fn pictures_can_be_taken() {
         assert!(browser.picture().starts_with(b"\x89PNG"));
         browser.keep(&look(phone, dark));
     }
+    assert!(users.end() > 100);
     drop(browser);
     cluster.stop();
 }
