@@ -31,6 +31,7 @@ use actix::{
 use actix_rt::task::JoinHandle;
 use cluster_core::HandlerActor;
 use cluster_core::endpoint::ServiceSocket;
+use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
@@ -141,19 +142,21 @@ impl Serves {
         }
     }
 
-    /// Ends it; resolves when its socket is gone.
+    /// Ends it; resolves when its socket is gone, and when what its session stores were asked is done.
     pub(crate) async fn end(self) {
         // Each is refused where the manager has ended already.
         let _ = self.manager.send(Rest).await;
-        let _ = self.manager.send(End).await;
+        let stores = self.manager.send(End).await;
         let _ = self.listening.await;
+        join_all(stores.unwrap_or_default()).await;
     }
 }
 
+/// Ends the manager. Answers with what tells that each store has ended which has a thread.
 struct End;
 
 impl actix::Message for End {
-    type Result = ();
+    type Result = Vec<oneshot::Receiver<()>>;
 }
 
 impl CacheManager {
@@ -367,10 +370,11 @@ impl Handler<Intook> for CacheManager {
 }
 
 impl Handler<End> for CacheManager {
-    type Result = ();
+    type Result = Vec<oneshot::Receiver<()>>;
 
-    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) -> Self::Result {
         ctx.stop();
+        self.stores.end()
     }
 }
 

@@ -18,6 +18,7 @@ mod perform;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+mod value;
 
 pub use backend::{BackendError, Operation, Operations, Record, RecordPage, SessionBackend};
 pub use error::SessionError;

@@ -1,6 +1,8 @@
 //! Values as bytes: a tag that names the format, then the value in a format that describes itself, so that every process, the
 //! command line and the monitor can show it.
 
+pub(crate) mod checked;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -9,6 +9,7 @@ pub(crate) mod link;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod pending;
+pub(crate) mod turn;
 pub(crate) mod uplink;
 mod vigil;
 

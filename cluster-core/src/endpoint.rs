@@ -28,6 +28,7 @@ pub use transfer::{Messages, Transfer};
 use crate::bridge::handshake::{self, HandshakeError, PATIENCE, pid_of};
 use crate::bridge::link::{self, Bounds, Closed};
 use crate::bridge::outbox::{Outbox, Refusal};
+use crate::bridge::turn::Turns;
 use crate::id::{Generation, ProcessId, Role};
 use crate::protocol::{Hello, PROTOCOL, Welcome};
 use crate::sys::SocketError;
@@ -49,8 +50,6 @@ const SUCCESSOR: Role = Role::CacheManager;
 
 /// Bytes that may wait for a client while it is heard: one that does not take its answers is not heard before it has.
 pub const CROWD: usize = 1024 * 1024;
-/// Messages of one client that a service hears in one turn: a client that asks much at once lets others ask in between.
-const TURN: usize = 64;
 
 /// A service's listening socket. Its file is removed when it is dropped.
 #[derive(Debug)]
@@ -59,6 +58,7 @@ pub struct ServiceSocket {
     path: PathBuf,
     /// The file's own number: it may be another's by the time it is to be removed.
     inode: Option<u64>,
+    turns: Arc<Turns>,
 }
 
 impl ServiceSocket {
@@ -76,6 +76,7 @@ impl ServiceSocket {
             listener,
             path: path.to_owned(),
             inode: inode(path),
+            turns: Arc::default(),
         })
     }
 
@@ -94,6 +95,7 @@ impl ServiceSocket {
             listener,
             path: path.to_owned(),
             inode: inode(path),
+            turns: Arc::default(),
         })
     }
 
@@ -118,7 +120,10 @@ impl ServiceSocket {
     /// No connection is lost when it is dropped.
     pub async fn accept(&self) -> io::Result<Caller> {
         let (stream, _) = self.listener.accept().await?;
-        Ok(Caller(stream))
+        Ok(Caller {
+            stream,
+            turns: Arc::clone(&self.turns),
+        })
     }
 }
 
@@ -143,7 +148,11 @@ fn inode(path: &Path) -> Option<u64> {
 
 /// A connection that has come, and has not introduced itself yet.
 #[derive(Debug)]
-pub struct Caller(UnixStream);
+pub struct Caller {
+    stream: UnixStream,
+    /// Those of all clients.
+    turns: Arc<Turns>,
+}
 
 /// Who was let in.
 #[derive(Debug)]
@@ -161,7 +170,7 @@ impl Caller {
     ///
     /// Why it is not let in; it has been told, and there is a line in the log.
     pub async fn admit(self) -> Result<Admitted, HandshakeError> {
-        let stream = self.0;
+        let stream = self.stream;
         let heard = timeout(PATIENCE, handshake::hear(&stream)).await;
         let heard = heard.unwrap_or(Err(HandshakeError::Silent));
         let hello = match heard {
@@ -185,7 +194,7 @@ impl Caller {
             return Ok(Admitted::Successor(Transfer::new(stream, hello.pid)));
         }
         let bounds = Bounds {
-            turn: TURN,
+            turns: Some(self.turns),
             crowd: CROWD,
             ..Bounds::default()
         };

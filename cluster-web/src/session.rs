@@ -1,7 +1,8 @@
 //! The sessions of actix-session in a session store of the cluster.
 //!
 //! A session is kept under the SHA-256 of its id, in hexadecimal: who sees a store, its files, its listing or the cache's, sees nobody's
-//! id. What is kept is the session's state, an object of texts.
+//! id. What is kept is the session's state, an object of texts: actix-session has written each value as JSON by then, in which a number
+//! that is not finite is null.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -37,7 +38,8 @@ type State = HashMap<String, String>;
 /// ```
 ///
 /// A session that is changed in one worker is changed in all once the answer to that request sets out: what is read comes from the
-/// store, and no worker keeps copies.
+/// store, and no worker keeps copies. Where the store's owner is killed while a new session is saved, it may be saved a second time, under
+/// another id: the first one nobody is given, and it ends with its time.
 #[derive(Clone, Debug)]
 pub struct ClusterSessionStore(Sessions);
 
@@ -87,7 +89,10 @@ fn duration(ttl: &time::Duration) -> Option<Duration> {
 fn is_of_value(error: &SessionError) -> bool {
     matches!(
         error,
-        SessionError::Encode { .. } | SessionError::Value { .. } | SessionError::Depth { .. }
+        SessionError::Encode { .. }
+            | SessionError::Value { .. }
+            | SessionError::Depth { .. }
+            | SessionError::NotFinite { .. }
     )
 }
 

@@ -245,8 +245,8 @@ impl Cache {
         }
     }
 
-    /// The keys, in no order, page by page. One that is there from the beginning to the end comes once; what comes or goes
-    /// meanwhile may or may not.
+    /// The keys, in no order, page by page. One that is there from the beginning to the end comes once, unless the manager is killed
+    /// meanwhile; what comes or goes meanwhile may or may not.
     pub fn keys(&self) -> impl Stream<Item = Result<String, CacheError>> + '_ {
         let pages = stream::try_unfold(Some(0), move |from| async move {
             let Some(from) = from else { return Ok(None) };

@@ -31,6 +31,10 @@ const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// Reads are look-ups in this process. Writes are visible here at once, and soon everywhere; the manager puts those of all processes in one
 /// order, in which the last one of a path wins. A new process has what others wrote once [`sync`](Self::sync) has resolved.
 ///
+/// Only [`flush`](Self::flush) says that a change is kept: where the manager is killed, the next one begins with what was flushed and with what
+/// processes know that are back within half a second, and one that is back later gives up what it knows for that, but for its own changes
+/// that no manager had confirmed, which are sent and made as ever.
+///
 /// Paths are as in lodash: `a.b`, `a[0].b`, `a["x.y"]`; the empty path is the whole document. Paths have up to 1024 bytes and 64 keys, and
 /// documents up to 8 MiB, nested up to 100 levels; a path makes arrays of up to 10,000 elements. What exceeds a bound is refused with a typed
 /// error, and changes nothing.

@@ -1,13 +1,16 @@
 //! Paths into a document, as people know them from lodash: `a.b`, `a[0].b`, `a["x.y"]`.
 //!
 //! A path is a row of keys. `a.0` and `a[0]` are the same; whether a key is a name or a place depends on what it meets: an object has
-//! names, an array places. The empty path is the whole document. A key that is empty, or has one of `.[]` in it, is written in
+//! names, an array places. One of more than nine digits is a name, and no number in brackets. The empty path is the whole document. A key that is empty, or has one of `.[]` in it, is written in
 //! brackets and quotes, with `\` before a quote or another `\`.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::limits::{MOST_PATH_BYTES, MOST_PATH_KEYS};
+
+/// The place in an array has no more digits.
+const MOST_DIGITS: usize = 9;
 
 /// What is wrong with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +28,11 @@ pub enum PathFault {
     /// A bracket is not closed.
     #[error("the bracket at byte {0} holds neither a number nor a quoted key, or is not closed")]
     Bracket(usize),
+    /// A number in brackets is larger than the place in any array.
+    #[error(
+        "the number at byte {0} has more than {MOST_DIGITS} digits (allowed: up to {MOST_DIGITS}; a name of digits is written in quotes)"
+    )]
+    Place(usize),
     /// Something stands where a key was to begin or end.
     #[error("the character at byte {0} is out of place")]
     Stray(usize),
@@ -73,6 +81,9 @@ impl<'a> Keys<'a> {
             let digits = &inner[..end];
             if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(fault);
+            }
+            if digits.len() > MOST_DIGITS {
+                return Err(PathFault::Place(begin + 1));
             }
             self.at = begin + 1 + end + 1;
             return Ok(Cow::Borrowed(digits));
@@ -160,7 +171,7 @@ pub(crate) fn place(key: &str) -> Option<usize> {
     let digits = key.as_bytes();
     match digits {
         [b'0'] => Some(0),
-        [b'1'..=b'9', ..] if digits.len() <= 9 => {
+        [b'1'..=b'9', ..] if digits.len() <= MOST_DIGITS => {
             let mut place = 0;
             for digit in digits {
                 if !digit.is_ascii_digit() {
@@ -214,6 +225,8 @@ mod tests {
             (r#"a["x.y"]"#, vec!["a", "x.y"]),
             (r#"a['x"y']["\"\\"].z"#, vec!["a", "x\"y", "\"\\", "z"]),
             (r#"[""]"#, vec![""]),
+            ("a.9999999999", vec!["a", "9999999999"]),
+            (r#"a["9999999999"]"#, vec!["a", "9999999999"]),
             ("ä b.ö", vec!["ä b", "ö"]),
         ] {
             assert_eq!(keys(text).unwrap(), read, "{text}");
@@ -232,6 +245,7 @@ mod tests {
             ("a[b]", Bracket(1)),
             ("a[-1]", Bracket(1)),
             ("a[1", Bracket(1)),
+            ("a[9999999999]", Place(2)),
             (r#"a["x"#, Bracket(1)),
             (r#"a["x"y]"#, Bracket(1)),
             (r#"a["x\"#, Bracket(1)),

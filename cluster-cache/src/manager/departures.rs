@@ -9,8 +9,8 @@ use crate::lease::LinkId;
 use crate::protocol::Answer;
 use crate::table::Millis;
 
-/// Namespaces looked into in one turn, and watches ended.
-const PORTION: usize = 64;
+/// Namespaces looked into in one turn, and watches ended: some microseconds of work.
+const PORTION: usize = 8;
 
 /// A connection that is gone, and the place of the namespace that is next.
 struct Departure {

@@ -5,7 +5,7 @@
 //! HandOver ────────────▶
 //!          ◀──────────── Done, or Refused
 //!          ◀──────────── entries, while it serves on; and those again that have changed since, until few are left
-//!                         from here on its clients wait
+//!                         from here on those wait who ask a session store that has a thread, and then all its clients
 //!          ◀──────────── the rest: entries, namespaces, leases, versions
 //! TakeOver ────────────▶
 //!          ◀──────────── Done, and with it the listening socket and the file of what is kept
@@ -86,7 +86,15 @@ struct Portion {
     is_last: bool,
 }
 
-/// Nothing is to change any more. Answers with the file of what is kept.
+/// The session stores that have threads are to come to rest, which may take a store as long as an operation of it takes. Answers with
+/// what tells that each does.
+struct HoldStores;
+
+impl actix::Message for HoldStores {
+    type Result = Vec<oneshot::Receiver<()>>;
+}
+
+/// Nothing is to change any more, and the stores rest. Answers with the file of what is kept.
 struct Freeze;
 
 impl actix::Message for Freeze {
@@ -286,6 +294,17 @@ impl Handler<SendSome> for CacheManager {
     }
 }
 
+impl Handler<HoldStores> for CacheManager {
+    type Result = Vec<oneshot::Receiver<()>>;
+
+    fn handle(&mut self, _: HoldStores, _: &mut Context<Self>) -> Self::Result {
+        match self.handing {
+            Some(_) => self.stores.hold(),
+            None => Vec::new(),
+        }
+    }
+}
+
 impl Handler<Freeze> for CacheManager {
     type Result = io::Result<Option<OwnedFd>>;
 
@@ -301,7 +320,6 @@ impl Handler<Freeze> for CacheManager {
         );
         self.intake.set_doors(Doors::Shut);
         handing.stage = Stage::Entries;
-        self.stores.hold();
         handing.kept = self.kept.hand_over();
         let kept = handing.kept.as_ref();
         kept.map(|kept| Ok(kept.file.try_clone()?.into()))
@@ -320,9 +338,9 @@ impl Handler<BreakOff> for CacheManager {
         for (_, space) in self.spaces.iter_mut() {
             space.table.end_sending();
         }
+        self.stores.resume();
         if was_frozen {
             self.kept = Kept::resume(handing.kept);
-            self.stores.resume();
             self.intake.set_doors(Doors::Open);
             // What has come and waited.
             ctx.notify(Intook);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use cluster_core::{Cluster, WorkerId};
 use hashbrown::HashMap;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::CacheManager;
@@ -107,9 +108,19 @@ impl Stores {
             })
     }
 
-    /// Nothing changes from now on.
-    pub(super) fn hold(&self) {
-        self.keepers().for_each(Keeper::hold);
+    /// Nothing more is asked of them. Each is told, or dropped, when a store has done what it was asked, and has ended.
+    pub(super) fn end(&mut self) -> Vec<oneshot::Receiver<()>> {
+        let stores = self.by_name.drain();
+        let ending = stores.filter_map(|(_, store)| match store.keeps {
+            Keeps::Thread(keeper) => Some(keeper.end()),
+            Keeps::Space { .. } => None,
+        });
+        ending.collect()
+    }
+
+    /// Nothing more is begun from now on. Each is told, or dropped, when what a store is just doing is done.
+    pub(super) fn hold(&self) -> Vec<oneshot::Receiver<()>> {
+        self.keepers().map(Keeper::hold).collect()
     }
 
     /// There is no successor after all.

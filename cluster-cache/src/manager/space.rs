@@ -1,7 +1,7 @@
 //! One namespace: its entries, its leases, who watches it, and its figures.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
+use hashbrown::hash_map::IntoValues;
 use slab::Slab;
 
 use super::links::Links;
@@ -33,6 +33,8 @@ pub(super) enum Of<'a> {
 pub(super) struct Watches {
     all: Slab<Watch>,
     by_link: HashMap<LinkId, HashMap<u64, usize>>,
+    /// Those of connections that are gone.
+    leaving: Vec<IntoValues<u64, usize>>,
     by_key: HashMap<Box<str>, Vec<usize>>,
     of_every_key: Vec<usize>,
 }
@@ -78,21 +80,22 @@ impl Watches {
         }
     }
 
-    /// Ends watches of a connection, so many at most; says how many they were.
+    /// Ends watches of a connection that is gone, so many at most; says how many they were.
     pub(super) fn forget(&mut self, link: LinkId, most: usize) -> usize {
-        let Some(of_link) = self.by_link.get_mut(&link) else {
-            return 0;
-        };
-        let places: Vec<usize> = of_link
-            .extract_if(|_, _| true)
-            .take(most)
-            .map(|(_, place)| place)
-            .collect();
-        if of_link.is_empty() {
-            self.by_link.remove(&link);
+        if let Some(of_link) = self.by_link.remove(&link) {
+            self.leaving.push(of_link.into_values());
         }
-        places.iter().for_each(|place| self.take(*place));
-        places.len()
+        let mut ended = 0;
+        while let Some(places) = self.leaving.last_mut() {
+            let some: Vec<usize> = places.take(most - ended).collect();
+            ended += some.len();
+            some.into_iter().for_each(|place| self.take(place));
+            if ended == most {
+                break;
+            }
+            self.leaving.pop();
+        }
+        ended
     }
 
     fn take(&mut self, place: usize) {

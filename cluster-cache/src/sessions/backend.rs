@@ -168,8 +168,8 @@ impl BackendError {
 }
 
 /// A real store. It blocks, and is called by one thread alone, which is its own; one that panics ends its process, as nobody knows what
-/// it has left half-done. `now_ms` and ends of times are milliseconds since
-/// the Unix epoch; a record whose end has come is as good as none, whether or not it has been removed.
+/// it has left half-done. While it is busy, all that is asked of this store waits, and nothing else; a handover of its owner is broken off where a
+/// single question takes more than two seconds. `now_ms` and ends of times are milliseconds since the Unix epoch; a record whose end has come is as good as none, whether or not it has been removed.
 ///
 /// `get`, `set` and `destroy` a store must have; of the others it says by [`operations`](Self::operations) which it has.
 ///

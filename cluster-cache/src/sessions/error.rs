@@ -77,6 +77,14 @@ pub enum SessionError {
         /// The store.
         store: String,
     },
+    /// A number in the value is not finite: JSON has none for it.
+    #[error(
+        "a value for session store {store:?} holds a number that is not finite, which JSON cannot say"
+    )]
+    NotFinite {
+        /// The store.
+        store: String,
+    },
     /// The value is no JSON.
     #[error("a value for session store {store:?} cannot be written as JSON")]
     Encode {

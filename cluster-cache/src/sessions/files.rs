@@ -4,6 +4,7 @@
 //! DIRECTORY/version              "1"
 //! DIRECTORY/3f/3f9a…c2.json      the entry whose key has this SHA-256 (a file's name may show in listings: it is no key)
 //! DIRECTORY/3f/3f9a…c2.new       one that is being written
+//! DIRECTORY/cleared/3f.0/…       what was cleared, and is yet to be removed from the disk
 //! ```
 //!
 //! ```json
@@ -12,7 +13,8 @@
 //!
 //! `expires_ms` is null where an entry has no end; times are milliseconds since the Unix epoch. A file is written beside its place,
 //! synced where the store syncs, and renamed: whoever reads it finds the old entry or the new one. One that is damaged is set aside as
-//! `….damaged`, and counts as none.
+//! `….damaged`, and counts as none. To clear the store, directories are moved aside, however much is in them; with it goes what is
+//! damaged.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -34,6 +36,9 @@ const VERSION: u32 = 1;
 const LONGEST: u64 = 17 * 1024 * 1024;
 /// The directories that entries are spread over.
 const SHARDS: u64 = 256;
+
+/// The directory of what was cleared.
+const CLEARED: &str = "cleared";
 
 /// Nobody writes one file for so long.
 const LEFT_OVER: Duration = Duration::from_secs(60);
@@ -72,6 +77,13 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// What there is in a directory; nothing where there is none.
+fn entries(directory: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, BackendError> {
+    let read = if_there(fs::read_dir(directory)).map_err(failed(directory, "read"))?;
+    // One that cannot be told now is met the next time.
+    Ok(read.into_iter().flatten().flatten().map(|one| one.path()))
 }
 
 /// The name of an entry's file, without its ending.
@@ -253,6 +265,37 @@ impl Files {
         }
     }
 
+    /// Moves the directory of a shard to those that were cleared.
+    fn move_aside(&self, shard: u64, cleared: &Path) -> Result<(), BackendError> {
+        let directory = self.shard(shard);
+        // What was cleared earlier may be there still.
+        for time in 0_u64.. {
+            let aside = cleared.join(format!("{shard:02x}.{time}"));
+            match if_there(fs::rename(&directory, aside)) {
+                Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {}
+                moved => return moved.map(drop).map_err(failed(&directory, "removed")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes so many of the files that were cleared at most; says how many it removed.
+    fn remove_cleared(&self, most: usize) -> Result<usize, BackendError> {
+        let cleared = self.directory.join(CLEARED);
+        let mut removed = 0;
+        for directory in entries(&cleared)? {
+            for file in entries(&directory)? {
+                if removed == most {
+                    return Ok(removed);
+                }
+                if_there(fs::remove_file(&file)).map_err(failed(&file, "removed"))?;
+                removed += 1;
+            }
+            if_there(fs::remove_dir(&directory)).map_err(failed(&directory, "removed"))?;
+        }
+        Ok(removed)
+    }
+
     /// Removes what was being written when its process was killed.
     fn remove_leftovers(&self, shard: u64) -> Result<(), BackendError> {
         for name in self.names(shard, ".new")? {
@@ -368,16 +411,18 @@ impl SessionBackend for Files {
     }
 
     fn clear(&mut self) -> Result<(), BackendError> {
-        for shard in 0..SHARDS {
-            for name in self.names(shard, ".json")? {
-                let path = self.shard(shard).join(name);
-                if_there(fs::remove_file(&path)).map_err(failed(&path, "removed"))?;
-            }
-            if self.sync && self.shard(shard).exists() {
-                self.sync_directory(&self.shard(shard))?;
-            }
+        let cleared = self.directory.join(CLEARED);
+        let made = fs::DirBuilder::new().mode(0o700).create(&cleared);
+        if let Err(e) = made
+            && e.kind() != ErrorKind::AlreadyExists
+        {
+            return Err(failed(&cleared, "made")(e));
         }
-        Ok(())
+        for shard in 0..SHARDS {
+            self.move_aside(shard, &cleared)?;
+        }
+        self.sync_directory(&cleared)?;
+        self.sync_directory(&self.directory)
     }
 
     fn length(&mut self, _: u64) -> Result<u64, BackendError> {
@@ -389,7 +434,8 @@ impl SessionBackend for Files {
     }
 
     fn sweep(&mut self, most: usize, now_ms: u64) -> Result<usize, BackendError> {
-        let (mut looked, mut removed, mut shards, mut trouble) = (0, 0, 0, None);
+        let (mut removed, mut shards, mut trouble) = (self.remove_cleared(most)?, 0, None);
+        let mut looked = removed;
         while looked < most && shards < SHARDS {
             let (shard, after) = self.swept.clone();
             if after.is_empty() {

@@ -13,27 +13,44 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::backend::{Operation, Operations, SessionBackend};
-use super::error::{DEEPEST, SessionError};
+use super::error::SessionError;
 use super::keeper::Keeper;
 use super::memory::Memory;
 use super::perform::{Bounds, Outcome, now_ms, perform};
 use super::store::{Kind, SessionStore, check_name};
+use super::value;
 use crate::client::Owner;
 use crate::error::CacheError;
-use crate::limits::{MOST_KEY_BYTES, MOST_VALUE_BYTES};
+use crate::limits::MOST_KEY_BYTES;
 use crate::options::millis;
 use crate::protocol::{SessionOp, SessionRefusal, When};
-use crate::value::JSON;
 
 /// A session store, wherever it is. Cheap to clone; usable from every thread that runs an actix arbiter.
 ///
-/// Each operation has a deadline: `--cache.timeout`, unless [`with_wait`](Self::with_wait) says otherwise. Where the owner goes away
-/// before it has answered, an operation is asked of the next one: done twice it leaves behind what it leaves behind done once, and what
-/// it says is what it found the second time. What one process has been told is done every other process finds.
+/// Each operation has a deadline: `--cache.timeout`, unless [`with_wait`](Self::with_wait) says otherwise. What one process has been told
+/// is done every other process finds.
+///
+/// # When the owner ends meanwhile
+///
+/// Where the owner is gone before it has answered, an operation is asked of the next one: whatever has a result was done at least once.
+/// Done twice it leaves behind what it leaves behind done once, and what it answers is what it found the last time:
+///
+/// | operation | what may be seen of it |
+/// |---|---|
+/// | `get`, `length`, `operations` | nothing |
+/// | `all` | in memory and embedded, entries that are missing or come twice, where the owner was killed between two pages |
+/// | `set` | its time begins anew; what others have done with the key in between is undone, a `destroy` too |
+/// | `create` | false, though it was this call that has set the value: one that holds something of the caller's own tells, when it is read |
+/// | `replace`, `touch` | the time begins anew, and what others have set in between is undone; what was destroyed stays so, and they say false |
+/// | `destroy` | false, though it was this call that has removed the value; what others have set in between is removed too |
+/// | `clear` | what others have set in between is removed too |
+/// | `add_worker`, `remove_worker` | nothing |
+///
+/// With a store in memory the next owner begins with none of the values, unless the last one has handed over to it.
 ///
 /// # Errors
 ///
-/// Each operation says why it has no result; no error names a key. [`SessionError::Unsupported`] where the store has no such operation,
+/// Each operation says why it has no result; no error names a key. One that was not answered in time may have been done, or be done yet. [`SessionError::Unsupported`] where the store has no such operation,
 /// which [`has`](Self::has) tells before.
 ///
 /// # Panics
@@ -152,13 +169,13 @@ impl Sessions {
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         match self.ask(SessionOp::Get { key }).await? {
             Outcome::Absent => Ok(None),
-            Outcome::Found { value, .. } => self.decode(&value).map(Some),
+            Outcome::Found { value, .. } => value::decode(&self.name, &value).map(Some),
             _ => Err(self.out_of_place()),
         }
     }
 
-    /// Sets a value, for so long; for as long as the store says where nothing is said. What JSON has no number for (NaN, the infinities)
-    /// is null.
+    /// Sets a value, for so long; for as long as the store says where nothing is said. A value with a number that JSON does not have
+    /// (NaN, the infinities) is refused.
     pub async fn set<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -168,7 +185,7 @@ impl Sessions {
         self.set_when(key, value, ttl, When::Always).await.map(drop)
     }
 
-    /// Sets a value where there is none; says whether it did.
+    /// Sets a value where there is none; says whether it did, of the last time that it was tried.
     pub async fn create<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -195,10 +212,10 @@ impl Sessions {
         ttl: Option<Duration>,
         when: When,
     ) -> Result<bool, SessionError> {
-        let value = self.encode(value)?;
+        let encoded = value::encode(&self.name, value)?;
         let set = SessionOp::Set {
             key,
-            value: &value,
+            value: &encoded,
             ttl_ms: ttl.map(millis),
             when,
         };
@@ -211,13 +228,13 @@ impl Sessions {
         self.done(SessionOp::Touch { key, ttl_ms }).await
     }
 
-    /// Removes a value; says whether there was one.
+    /// Removes a value; says whether there was one, the last time that it was tried.
     pub async fn destroy(&self, key: &str) -> Result<bool, SessionError> {
         self.done(SessionOp::Destroy { key }).await
     }
 
-    /// All values with their keys, in no order, page by page. One that is there from the beginning to the end comes once; what comes or
-    /// goes meanwhile may or may not.
+    /// All values with their keys, in no order, page by page. One that is there from the beginning to the end comes once, unless the
+    /// owner of a store in memory or of an embedded one is killed meanwhile; what comes or goes meanwhile may or may not.
     pub fn all<T: DeserializeOwned>(
         &self,
     ) -> impl Stream<Item = Result<(String, T), SessionError>> + '_ {
@@ -225,7 +242,7 @@ impl Sessions {
         stream::try_unfold(begin, move |(mut page, mut next)| async move {
             loop {
                 if let Some((key, value, _)) = page.pop_front() {
-                    let value = self.decode(&value)?;
+                    let value = value::decode(&self.name, &value)?;
                     return Ok(Some(((key, value), (page, next))));
                 }
                 let Some(from) = next else { return Ok(None) };
@@ -319,35 +336,6 @@ impl Sessions {
         }
     }
 
-    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, SessionError> {
-        let store = || self.name.to_string();
-        let mut bytes = vec![JSON];
-        serde_json::to_writer(&mut bytes, value).map_err(|source| SessionError::Encode {
-            store: store(),
-            source: Arc::new(source),
-        })?;
-        let length = bytes.len() - 1;
-        if length > MOST_VALUE_BYTES {
-            return Err(SessionError::Value {
-                store: store(),
-                bytes: length as u64,
-                allowed: MOST_VALUE_BYTES as u64,
-            });
-        }
-        if depth(&bytes[1..]) > DEEPEST {
-            return Err(SessionError::Depth { store: store() });
-        }
-        Ok(bytes)
-    }
-
-    fn decode<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, SessionError> {
-        let json = value.strip_prefix(&[JSON]).unwrap_or_default();
-        serde_json::from_slice(json).map_err(|source| SessionError::Decode {
-            store: self.name.to_string(),
-            source: Arc::new(source),
-        })
-    }
-
     fn out_of_place(&self) -> SessionError {
         CacheError::Protocol.into()
     }
@@ -368,26 +356,6 @@ fn check_key(op: &SessionOp<'_>) -> Result<(), SessionRefusal> {
     }
 }
 
-/// How deep arrays and objects are nested in a JSON text.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut text, mut escaped) = (0_usize, 0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if text => escaped = true,
-            b'"' => text = !text,
-            _ if text => {}
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 /// The session stores of a cluster: `cluster.sessions(name)`.
 pub trait SessionsExt {
     /// A store by its name, in whichever process of the cluster. Whether there is such a store, its first operation tells.
@@ -397,23 +365,5 @@ pub trait SessionsExt {
 impl SessionsExt for Cluster {
     fn sessions(&self, name: &str) -> Sessions {
         Sessions::at(&self.cache_socket(), name, self.options().cache.timeout)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nesting_is_counted_outside_of_texts() {
-        let cases = [
-            ("1", 0),
-            ("[]", 1),
-            (r#"{"a":[{"b":"]]{{[["}],"c":[]}"#, 3),
-            (r#"["\"[[[","\\",[1]]"#, 2),
-        ];
-        for (json, expected) in cases {
-            assert_eq!(depth(json.as_bytes()), expected, "{json}");
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! A real store, the thread that it is run on, and the queue before it.
 //!
 //! The queue's bound: so many questions, and so many bytes of them; who asks more is told that the store is busy. What is asked together is
-//! done together: between a `begin` and a `commit`, and answered after it.
+//! done together: between a `begin` and a `commit`, and answered after it. Nobody ever waits for the thread but who is told by it.
 //!
 //! While the owner hands over to a successor the thread is held, and does nothing more once the successor serves: what it has not
 //! answered it has not done.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::backend::{BackendError, SessionBackend};
@@ -27,6 +29,8 @@ const QUEUE: usize = 1024;
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Questions that are done together at most.
 const TOGETHER: usize = 128;
+/// For how long one more question is begun together with others: who is to wait for the thread to rest waits for them.
+const TOGETHER_FOR: Duration = Duration::from_millis(20);
 /// How often records whose time is over are removed.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How many are looked at in one pass: some milliseconds' worth.
@@ -121,11 +125,44 @@ enum Gate {
     Left,
 }
 
+#[derive(Debug)]
+struct Entrance {
+    gate: Gate,
+    /// The thread is doing something.
+    busy: bool,
+    /// Told when it rests.
+    resting: Vec<oneshot::Sender<()>>,
+}
+
 struct Shared {
-    /// Locked by the thread for as long as it does something.
-    gate: Mutex<Gate>,
+    /// Locked by nobody while something is done.
+    entrance: Mutex<Entrance>,
     changed: Condvar,
     waiting_bytes: AtomicUsize,
+}
+
+impl Shared {
+    /// Waits until the thread may go on; false where it is to end.
+    fn enter(&self) -> bool {
+        let mut entrance = self.entrance.lock();
+        self.changed
+            .wait_while(&mut entrance, |entrance| entrance.gate == Gate::Held);
+        entrance.busy = entrance.gate == Gate::Open;
+        entrance.busy
+    }
+
+    fn rest(&self) {
+        let mut entrance = self.entrance.lock();
+        entrance.busy = false;
+        for resting in entrance.resting.drain(..) {
+            // Who has asked may have given up.
+            let _ = resting.send(());
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.entrance.lock().gate == Gate::Open
+    }
 }
 
 /// A real store on its thread. Dropped, it does what waits, unless the store is another process's, and ends.
@@ -133,6 +170,8 @@ pub(crate) struct Keeper {
     jobs: Option<SyncSender<Job>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Dropped by the thread when it has ended.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Keeper {
@@ -148,7 +187,11 @@ impl Keeper {
     ) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel(QUEUE);
         let shared = Arc::new(Shared {
-            gate: Mutex::new(Gate::Open),
+            entrance: Mutex::new(Entrance {
+                gate: Gate::Open,
+                busy: false,
+                resting: Vec::new(),
+            }),
             changed: Condvar::new(),
             waiting_bytes: AtomicUsize::new(0),
         });
@@ -158,13 +201,18 @@ impl Keeper {
             backend,
             shared: Arc::clone(&shared),
         };
+        let (ends, ended) = oneshot::channel();
         let thread = thread::Builder::new()
             .name(format!("sessions {name}"))
-            .spawn(move || worker.run(&waiting))?;
+            .spawn(move || {
+                worker.run(&waiting);
+                drop(ends);
+            })?;
         Ok(Keeper {
             jobs: Some(jobs),
             shared,
             thread: Some(thread),
+            ended,
         })
     }
 
@@ -191,9 +239,16 @@ impl Keeper {
         queued
     }
 
-    /// Does nothing more until it is said how to go on; waits for what is just being done.
-    pub(crate) fn hold(&self) {
-        self.set(Gate::Held);
+    /// Has it do nothing more until it is said how to go on. What is just being done may take its time: it is told, or dropped, when
+    /// that is over.
+    pub(crate) fn hold(&self) -> oneshot::Receiver<()> {
+        let (rests, resting) = oneshot::channel();
+        let mut entrance = self.shared.entrance.lock();
+        entrance.gate = Gate::Held;
+        if entrance.busy {
+            entrance.resting.push(rests);
+        }
+        resting
     }
 
     /// Goes on.
@@ -207,8 +262,16 @@ impl Keeper {
     }
 
     fn set(&self, gate: Gate) {
-        *self.shared.gate.lock() = gate;
+        self.shared.entrance.lock().gate = gate;
         self.shared.changed.notify_all();
+    }
+}
+
+impl Keeper {
+    /// Ends it without waiting for it: what comes is dropped when what waits is done, and the store is closed.
+    pub(crate) fn end(mut self) -> oneshot::Receiver<()> {
+        self.thread = None;
+        std::mem::replace(&mut self.ended, oneshot::channel().1)
     }
 }
 
@@ -216,9 +279,9 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.jobs = None;
         {
-            let mut gate = self.shared.gate.lock();
-            if *gate == Gate::Held {
-                *gate = Gate::Open;
+            let mut entrance = self.shared.entrance.lock();
+            if entrance.gate == Gate::Held {
+                entrance.gate = Gate::Open;
             }
         }
         self.shared.changed.notify_all();
@@ -239,26 +302,23 @@ struct Worker {
 impl Worker {
     fn run(mut self, waiting: &Receiver<Job>) {
         let mut sweep = Instant::now() + SWEEP;
+        let mut jobs = VecDeque::new();
         loop {
-            let jobs = match waiting.recv_timeout(sweep.saturating_duration_since(Instant::now())) {
-                Ok(first) => {
-                    let more = std::iter::from_fn(|| waiting.try_recv().ok());
-                    std::iter::once(first).chain(more).take(TOGETHER).collect()
+            if jobs.is_empty() {
+                match waiting.recv_timeout(sweep.saturating_duration_since(Instant::now())) {
+                    Ok(job) => jobs.push_back(job),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
-                Err(RecvTimeoutError::Timeout) => Vec::new(),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let shared = Arc::clone(&self.shared);
-            let mut gate = shared.gate.lock();
-            shared
-                .changed
-                .wait_while(&mut gate, |gate| *gate == Gate::Held);
-            if *gate == Gate::Left {
+            }
+            let more = std::iter::from_fn(|| waiting.try_recv().ok());
+            jobs.extend(more.take(TOGETHER.saturating_sub(jobs.len())));
+            if !self.shared.enter() {
                 return;
             }
             let done = std::panic::catch_unwind(AssertUnwindSafe(|| {
                 if !jobs.is_empty() {
-                    self.perform(jobs);
+                    self.perform(&mut jobs);
                 }
                 if Instant::now() >= sweep {
                     sweep = Instant::now() + self.sweep();
@@ -269,11 +329,12 @@ impl Worker {
                 error!(store = %self.name, "a session store panicked: ending the process");
                 std::process::abort();
             }
+            self.shared.rest();
         }
     }
 
-    fn perform(&mut self, jobs: Vec<Job>) {
-        let bytes: usize = jobs.iter().map(|job| job.asked.bytes()).sum();
+    /// Does the first of these together: so many as there is time for, and at least one.
+    fn perform(&mut self, jobs: &mut VecDeque<Job>) {
         let changes = jobs.iter().any(|job| job.asked.changes());
         let begun = match changes {
             true => self.backend.begin(),
@@ -282,14 +343,7 @@ impl Worker {
         let failed = begun.err().map(|e| self.failed(&e));
         let mut outcomes: Vec<_> = match &failed {
             Some(refusal) => jobs.iter().map(|_| Err(refusal.clone())).collect(),
-            None => {
-                let now = now_ms();
-                let one = |job: &Job| {
-                    perform(&mut *self.backend, &self.bounds, &job.asked.op(), now)
-                        .map_err(|e| told(&self.name, &e))
-                };
-                jobs.iter().map(one).collect()
-            }
+            None => self.outcomes(jobs),
         };
         if changes
             && failed.is_none()
@@ -298,12 +352,27 @@ impl Worker {
             let refusal = self.failed(&e);
             outcomes.fill_with(|| Err(refusal.clone()));
         }
+        let done: Vec<_> = jobs.drain(..outcomes.len()).collect();
+        let bytes = done.iter().map(|job| job.asked.bytes()).sum();
         self.shared
             .waiting_bytes
             .fetch_sub(bytes, Ordering::Relaxed);
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        for (job, outcome) in done.into_iter().zip(outcomes) {
             (job.answered)(outcome);
         }
+    }
+
+    fn outcomes(&mut self, jobs: &VecDeque<Job>) -> Vec<Result<Outcome, SessionRefusal>> {
+        let (now, end) = (now_ms(), Instant::now() + TOGETHER_FOR);
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if !outcomes.is_empty() && (Instant::now() >= end || !self.shared.is_open()) {
+                break;
+            }
+            let outcome = perform(&mut *self.backend, &self.bounds, &job.asked.op(), now);
+            outcomes.push(outcome.map_err(|e| told(&self.name, &e)));
+        }
+        outcomes
     }
 
     fn failed(&self, e: &BackendError) -> SessionRefusal {

@@ -140,7 +140,8 @@ impl SessionStore {
         self
     }
 
-    /// Opens it for this process alone: there is no other process in between, and nothing is sent.
+    /// Opens it for this process alone: there is no other process in between, and nothing is sent. Whoever drops the last handle of one that
+    /// is on disk, or of the application's own, waits until it has done what it was asked.
     ///
     /// # Errors
     ///
@@ -235,20 +236,26 @@ impl Declared {
         let (mut names, mut places) = (HashSet::new(), HashSet::new());
         let one = |(name, store): &(String, SessionStore)| {
             check_name(name)?;
-            if !names.insert(name.clone())
-                || store.place().is_some_and(|at| !places.insert(at.clone()))
-            {
-                return Err(SessionError::Twice {
-                    store: name.clone(),
-                });
+            let twice = || SessionError::Twice {
+                store: name.clone(),
+            };
+            if !names.insert(name.clone()) {
+                return Err(twice());
             }
             if matches!(store.kind, Kind::Embedded) && !persists {
                 return Err(SessionError::NoFile {
                     store: name.clone(),
                 });
             }
+            let backend = store.backend(name)?;
+            // It is there by now, by whatever path.
+            if let Some(place) = store.place()
+                && !places.insert(place.canonicalize().unwrap_or_else(|_| place.clone()))
+            {
+                return Err(twice());
+            }
             Ok(Opened {
-                backend: store.backend(name)?,
+                backend,
                 name: name.clone(),
                 store: store.clone(),
             })

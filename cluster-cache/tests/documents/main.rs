@@ -7,6 +7,7 @@ mod api;
 mod duty;
 mod handover;
 mod hostile;
+mod late;
 // Here managers do no more than hand over.
 #[allow(dead_code)]
 #[path = "../handover/master.rs"]

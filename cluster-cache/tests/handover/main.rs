@@ -12,6 +12,7 @@ mod load;
 mod master;
 mod pause;
 mod seams;
+mod stores;
 
 use std::time::Duration;
 

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use cluster_cache::{CacheApplication, Caches};
+use cluster_cache::{
+    BackendError, CacheApplication, Caches, Record, SessionBackend, SessionStore, When,
+};
 use cluster_core::{Launch, Options, endpoint};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
@@ -24,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long an operation of a client takes at most: the default of `--cache.timeout`.
 pub(crate) const WAIT: Duration = Duration::from_secs(3);
 const BOOT: &str = "CLUSTER_BOOT";
+/// Where a manager's session stores are; unset, where it has none.
+const STORES: &str = "HANDOVER_STORES";
 /// Between two looks at a process.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -33,10 +37,37 @@ fn a_cache_manager() {
     if std::env::var_os(BOOT).is_none() {
         return;
     }
+    let mut application = CacheApplication::default();
+    if let Some(home) = std::env::var_os(STORES).map(PathBuf::from) {
+        application = application
+            .session_store("files", SessionStore::files(home.join("files")))
+            .session_store(
+                "gated",
+                SessionStore::custom(move || Ok(Gated(home.join("gate")))),
+            );
+    }
     let launch = Launch::new(Options::default(), Box::<CacheApplication>::default())
-        .cache_manager(Box::<CacheApplication>::default());
+        .cache_manager(Box::new(application));
     let ended = actix_rt::System::new().block_on(async { launch.listen().await?.wait().await });
     std::process::exit(i32::from(ended.is_err()));
+}
+
+/// A session store that is busy, when it is read, until whoever has opened a pipe to write closes it.
+struct Gated(PathBuf);
+
+impl SessionBackend for Gated {
+    fn get(&mut self, _: &str, _: u64) -> Result<Option<Record>, BackendError> {
+        let closed = File::open(&self.0).and_then(io::read_to_string);
+        closed.map_err(BackendError::other).map(|_| None)
+    }
+
+    fn set(&mut self, _: &str, _: Record, _: When, _: u64) -> Result<bool, BackendError> {
+        Ok(true)
+    }
+
+    fn destroy(&mut self, _: &str, _: u64) -> Result<bool, BackendError> {
+        Ok(false)
+    }
 }
 
 /// What a cache manager reports.
@@ -55,6 +86,7 @@ pub(crate) struct Master {
     options: Options,
     reported: UnboundedReceiver<(u32, Report)>,
     started: u32,
+    has_stores: bool,
 }
 
 impl Master {
@@ -75,11 +107,18 @@ impl Master {
             options,
             reported,
             started: 0,
+            has_stores: false,
         }
     }
 
     pub(crate) fn new() -> Self {
         Master::with(|_| {})
+    }
+
+    /// What is started from now on has the session stores `files`, in a directory of this name, and `gated`, at whose pipe `gate` its
+    /// readers wait.
+    pub(crate) fn add_stores(&mut self) {
+        self.has_stores = true;
     }
 
     /// What is started from now on has other options.
@@ -116,7 +155,11 @@ impl Master {
         fcntl_add_seals(&memory, seals).unwrap();
         self.started += 1;
         let log = self.home.path().join(format!("log-{}", self.started));
-        let child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if self.has_stores {
+            command.env(STORES, self.home.path());
+        }
+        let child = command
             .args(["--exact", "master::a_cache_manager", "--nocapture"])
             .env(BOOT, memory.as_raw_fd().to_string())
             .env("RUST_LOG", "info")

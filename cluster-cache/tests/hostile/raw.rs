@@ -41,6 +41,7 @@ pub(crate) enum Refused {
     Key,
     Value,
     Namespaces,
+    OfSessions,
     Other(u32),
 }
 
@@ -109,6 +110,14 @@ impl Raw {
                     3 => Refused::Namespaces,
                     other => Refused::Other(other),
                 })
+            }
+            // A session store's, which has refusals of its own.
+            14 => {
+                let head = endpoint::read_head::<(u32, u64, u64, u32, u32)>(&body);
+                match head.unwrap().4 {
+                    6 => Answer::Refused(Refused::OfSessions),
+                    _ => Answer::Other,
+                }
             }
             _ => Answer::Other,
         };

@@ -1,9 +1,30 @@
 //! What exceeds a bound is refused by a typed error, and nothing has changed.
 
 use cluster_cache::{CacheError, CacheOptions, Refusal, SessionError, SessionStore, enable};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{Shared, millis, on_disk, sharing};
+
+/// A store of each kind, with an owner.
+fn shared_of_each_kind() -> Vec<Shared> {
+    vec![
+        Shared::start(|_| SessionStore::memory()),
+        Shared::start(|_| SessionStore::embedded()),
+        #[cfg(feature = "sqlite")]
+        Shared::start(|home| SessionStore::sqlite(home.join("sessions.db"))),
+        Shared::start(|home| SessionStore::files(home.join("files"))),
+    ]
+}
+
+/// Nested as deep as whoever serializes it goes.
+struct Endless(u64);
+
+impl Serialize for Endless {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq([Endless(self.0 + 1)])
+    }
+}
 
 #[actix_rt::test]
 async fn keys_and_values_beyond_the_bounds_change_nothing() {
@@ -12,8 +33,8 @@ async fn keys_and_values_beyond_the_bounds_change_nothing() {
     for (_, store) in on_disk(home.path()) {
         all.push(store.open("web").unwrap());
     }
-    let shared = Shared::start(|_| SessionStore::memory());
-    all.push(shared.sessions());
+    let shared = shared_of_each_kind();
+    all.extend(shared.iter().map(Shared::sessions));
     for sessions in all {
         sessions.set("a", &1, None).await.unwrap();
         for key in [String::new(), "k".repeat(1025), "k".repeat(100_000)] {
@@ -45,6 +66,24 @@ async fn keys_and_values_beyond_the_bounds_change_nothing() {
         };
         sessions.set("b", &less.remove(0), None).await.unwrap();
         assert!(sessions.get::<Value>("b").await.unwrap().is_some());
+        let error = sessions.set("a", &Endless(0), None).await.unwrap_err();
+        assert!(matches!(error, SessionError::Depth { .. }), "{error}");
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let value = std::collections::BTreeMap::from([("n", [number])]);
+            let errors = [
+                sessions.set("a", &value, None).await.unwrap_err(),
+                sessions.set("a", &(number as f32), None).await.unwrap_err(),
+                sessions
+                    .create("new", &Some(number), None)
+                    .await
+                    .unwrap_err(),
+                sessions.replace("a", &value, None).await.unwrap_err(),
+            ];
+            for error in errors {
+                assert!(matches!(error, SessionError::NotFinite { .. }), "{error}");
+            }
+        }
+        assert_eq!(sessions.get::<Value>("new").await.unwrap(), None);
         let no_text = std::collections::BTreeMap::from([((1, 2), 3)]);
         let error = sessions.set("a", &no_text, None).await.unwrap_err();
         assert!(matches!(error, SessionError::Encode { .. }), "{error}");
@@ -53,8 +92,13 @@ async fn keys_and_values_beyond_the_bounds_change_nothing() {
         let longest = "x".repeat((1 << 20) - 2);
         sessions.set("a", &longest, None).await.unwrap();
         assert!(sessions.get::<String>("a").await.unwrap() == Some(longest));
+        let wide = u128::MAX;
+        sessions.set("a", &wide, None).await.unwrap();
+        assert_eq!(sessions.get::<u128>("a").await.unwrap(), Some(wide));
     }
-    shared.caches.close().await;
+    for shared in shared {
+        shared.caches.close().await;
+    }
 }
 
 #[actix_rt::test]
@@ -204,8 +248,11 @@ async fn stores_that_cannot_be_are_refused_at_the_start() {
     let twice = twice.session_store("web", SessionStore::memory());
     assert!(fails(twice).contains("there already"));
     let files = || SessionStore::files(home.path().join("files"));
-    let place = sharing(home.path(), files()).session_store("other", files());
-    assert!(fails(place).contains("its place on disk"));
+    let same = SessionStore::files(home.path().join("files/../files"));
+    for second in [files(), same] {
+        let place = sharing(home.path(), files()).session_store("other", second);
+        assert!(fails(place).contains("its place on disk"));
+    }
     let nowhere = cluster_cache::Sharing::new("test")
         .directory(home.path().join("cache"))
         .session_store("web", SessionStore::embedded());

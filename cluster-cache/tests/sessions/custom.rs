@@ -124,3 +124,35 @@ async fn a_store_that_does_not_keep_up_keeps_nobody_else_from_theirs() {
     assert!(error.to_string().contains("the disk is gone"), "{error}");
     shared.caches.close().await;
 }
+
+/// The arbiter of an owner that ends does other things while a store is busy; what that was asked is done by the time that it is said to have
+/// ended.
+#[actix_rt::test]
+async fn an_owner_that_ends_blocks_nobody_until_its_stores_have() {
+    let (go, wait) = channel();
+    let (begun, begins) = channel();
+    let wait = Arc::new(Mutex::new(wait));
+    let shared =
+        Shared::start(|_| SessionStore::custom(move || Ok(Slow(Arc::clone(&wait), begun.clone()))));
+    let sessions = shared.sessions().with_wait(millis(500));
+    let asked = actix_rt::spawn(async move { sessions.get::<u8>("a").await });
+    while begins.try_recv().is_err() {
+        tokio::task::yield_now().await;
+    }
+    let socket = shared.caches.socket().to_owned();
+    let ended = std::cell::Cell::new(false);
+    let closes = async {
+        shared.caches.close().await;
+        ended.set(true);
+    };
+    let goes_on = async {
+        while socket.exists() {
+            tokio::task::yield_now().await;
+        }
+        // Nobody answers any more, and the store is busy still.
+        assert!(asked.await.unwrap().is_err());
+        assert!(!ended.get());
+        go.send(()).unwrap();
+    };
+    futures_util::future::join(closes, goes_on).await;
+}

@@ -2,9 +2,14 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod acceptance;
+mod again;
 mod bounds;
 mod custom;
 mod disk;
+mod hostile;
+#[allow(dead_code)]
+#[path = "../hostile/raw.rs"]
+mod raw;
 mod succession;
 
 use std::path::Path;

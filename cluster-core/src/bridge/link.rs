@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
+use super::turn::{self, Turns};
 use super::vigil::Vigil;
 use crate::sys::stream::Stream;
 use crate::wire::codec::{CodecError, LIMIT};
@@ -64,12 +65,12 @@ pub(crate) async fn run(
 }
 
 /// What a peer may send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     /// Bytes of a message.
     pub(crate) bytes: usize,
-    /// Frames that are heard in one turn: other links have theirs before the next.
-    pub(crate) turn: usize,
+    /// The links that it takes turns with, where what a read brings is not heard at once.
+    pub(crate) turns: Option<Arc<Turns>>,
     /// Bytes that may wait for the peer while it is heard: with more it has to read first.
     pub(crate) crowd: usize,
 }
@@ -78,7 +79,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Bounds {
             bytes: LIMIT,
-            turn: usize::MAX,
+            turns: None,
             crowd: usize::MAX,
         }
     }
@@ -110,7 +111,7 @@ pub(crate) async fn run_gated(
     };
     tokio::select! {
         biased;
-        closed = read_all(stream, bounds, room, receive) => closed,
+        closed = read_all(stream, outbox, &bounds, room, receive) => closed,
         error = outbox.write_all(stream) => match error.kind() {
             io::ErrorKind::ConnectionAborted => Closed::Here,
             io::ErrorKind::BrokenPipe => Closed::Eof,
@@ -121,7 +122,8 @@ pub(crate) async fn run_gated(
 
 async fn read_all(
     stream: &Stream,
-    bounds: Bounds,
+    outbox: &Outbox,
+    bounds: &Bounds,
     room: impl AsyncFn(),
     mut receive: impl FnMut(Header, &[u8]) -> Result<(), Closed>,
 ) -> Closed {
@@ -131,45 +133,88 @@ async fn read_all(
     let mut vigil = Vigil::default();
     loop {
         room().await;
-        if let Err(e) = something_has_come(stream, &mut vigil).await {
-            return Closed::Io(e);
-        }
-        match stream.read(&mut buffer[filled..]).await {
+        let turn = || bounds.turns.as_ref().map(|turns| turns.now());
+        let free = buffer.len() - filled;
+        let most = turn().map_or(free, |turn| turn.bytes.min(free));
+        let read = next(
+            stream,
+            outbox,
+            &mut vigil,
+            &mut buffer[filled..filled + most],
+        );
+        let read = match read.await {
             Ok(0) if filled > 0 || assembler.is_under_way() => return Closed::Truncated,
             Ok(0) => return Closed::Eof,
-            Ok(n) => filled += n,
+            Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Closed::Eof,
             Err(e) => return Closed::Io(e),
-        }
-        let more = filled == buffer.len();
-        let (mut start, mut heard) = (0, 0);
+        };
+        filled += read;
+        let (full, turn) = (filled == buffer.len(), turn());
+        let (mut start, mut heard, mut left) = (0, 0, turn);
         loop {
-            if heard >= bounds.turn && start < filled {
-                heard = 0;
-                tokio::task::yield_now().await;
-            }
             match frame::cut(&buffer[start..filled]) {
                 Err(e) => return Closed::Frame(e),
                 Ok(None) => break,
                 Ok(Some((frame, used))) => {
-                    match assembler.push(frame, &mut receive) {
-                        Err(e) => return Closed::Frame(e),
-                        Ok(Some(Err(closed))) => return closed,
-                        Ok(_) => {}
+                    let is_chunk = frame.more || assembler.is_under_way();
+                    let piece = turn.filter(|_| is_chunk);
+                    for piece in frame.pieces(piece.map_or(usize::MAX, |turn| turn.bytes)) {
+                        if left
+                            .as_mut()
+                            .is_some_and(|left| !left.spend(piece.payload.len()))
+                        {
+                            if turn.is_some_and(|turn| turn.corks) {
+                                outbox.cork();
+                            }
+                            turn::others().await;
+                            left = turn;
+                        }
+                        match assembler.push(piece, &mut receive) {
+                            Err(e) => return Closed::Frame(e),
+                            Ok(Some(Err(closed))) => return closed,
+                            Ok(_) => {}
+                        }
                     }
                     start += used;
                     heard += 1;
                 }
             }
         }
+        if read < most {
+            outbox.uncork();
+        }
+        if let Some(turns) = &bounds.turns {
+            turns.heard(read, heard);
+        }
         buffer.copy_within(start..filled, 0);
         filled -= start;
-        if more {
+        if full {
             buffer.resize(LARGE, 0);
+        }
+        if read == most {
             // One read's worth of work per turn: HTTP shares this thread.
-            tokio::task::yield_now().await;
+            turn::others().await;
         }
     }
+}
+
+/// Waits until something has come, and reads it.
+async fn next(
+    stream: &Stream,
+    outbox: &Outbox,
+    vigil: &mut Vigil,
+    bytes: &mut [u8],
+) -> io::Result<usize> {
+    if outbox.is_corked() {
+        match stream.try_read(bytes) {
+            // Nothing more has come: who sent it all waits for the answers.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => outbox.uncork(),
+            outcome => return outcome,
+        }
+    }
+    something_has_come(stream, vigil).await?;
+    stream.read(bytes).await
 }
 
 /// Looks at a socket in vain, some microseconds, after which whoever else is ready may have the core.

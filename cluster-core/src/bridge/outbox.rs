@@ -79,6 +79,8 @@ struct State {
     watched: bool,
     /// Nothing is written until it is said so.
     held: bool,
+    /// More is about to come: what waits is written once it is [`BATCH_BYTES`].
+    corked: bool,
 }
 
 /// The sending half of a link. It outlives a break: a new stream can be put under it.
@@ -110,6 +112,7 @@ impl Outbox {
                 blocked: false,
                 watched: false,
                 held: false,
+                corked: false,
             }),
             wake: Notify::new(),
             written: Notify::new(),
@@ -173,14 +176,16 @@ impl Outbox {
             return Ok(());
         }
         // Also a full socket is tried again now and then: the link's task may be kept from it by whoever appends without a pause.
-        let full = state.untried >= BATCH_BYTES || (!state.blocked && state.frames >= BATCH);
-        if full || (!state.blocked && this_thread() != self.home) {
+        let batch = !state.blocked && !state.corked && state.frames >= BATCH;
+        let full = state.untried >= BATCH_BYTES || batch;
+        let foreign = !state.blocked && !state.corked && this_thread() != self.home;
+        if full || foreign {
             let known = state.blocked;
             if self.write(&mut state).is_err() || (state.blocked && !known) {
                 drop(state);
                 self.wake.notify_one();
             }
-        } else if state.frames == 1 && !state.blocked {
+        } else if state.frames == 1 && !state.blocked && !state.corked {
             drop(state);
             self.wake.notify_one();
         }
@@ -220,6 +225,25 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Until [`uncork`](Self::uncork) what is pushed waits until it is [`BATCH_BYTES`]: more is about to come.
+    pub(crate) fn cork(&self) {
+        self.state.lock().corked = true;
+    }
+
+    /// Whether what is pushed waits for more.
+    pub(crate) fn is_corked(&self) -> bool {
+        self.state.lock().corked
+    }
+
+    /// What waits may be written, and what comes at once.
+    pub(crate) fn uncork(&self) {
+        let mut state = self.state.lock();
+        if std::mem::take(&mut state.corked) && state.frames > 0 {
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
     /// How many bytes wait on the data lane.
     pub(crate) fn waiting(&self) -> usize {
         self.state.lock().data_bytes
@@ -245,10 +269,13 @@ impl Outbox {
                 if matches!(state.phase, Phase::Closed) {
                     return io::ErrorKind::ConnectionAborted.into();
                 }
-                if let Err(e) = self.write(&mut state) {
+                // Uncorking wakes this.
+                if !state.corked
+                    && let Err(e) = self.write(&mut state)
+                {
                     return e;
                 }
-                state.blocked
+                state.blocked && !state.corked
             };
             if blocked {
                 tokio::select! {

@@ -56,6 +56,24 @@ pub enum FrameError {
     ChunkedControl,
 }
 
+impl<'a> Frame<'a> {
+    /// The same as several frames with a payload of so many bytes at most. To be asked of a chunk only: together they are a message under
+    /// way, or the end of one.
+    pub(crate) fn pieces(self, most: usize) -> impl Iterator<Item = Frame<'a>> {
+        let mut rest = Some(self.payload);
+        std::iter::from_fn(move || {
+            let payload = rest.take()?;
+            let (payload, later) = payload.split_at(payload.len().min(most));
+            rest = (!later.is_empty()).then_some(later);
+            Some(Frame {
+                header: self.header,
+                more: self.more || rest.is_some(),
+                payload,
+            })
+        })
+    }
+}
+
 /// Appends a message to a buffer: room for the header, the body as `write` appends it, the header filled in afterwards,
 /// the body cut into chunks where it is long. On an error the buffer is as it was.
 #[inline]
@@ -271,6 +289,28 @@ mod tests {
             [2, 0, 0, 0, 4, 0, 1, 2, b'h', b'i']
         );
         assert_eq!(message(DATA, b""), [0, 0, 0, 0, 6, 0, 1, 0]);
+    }
+
+    #[test]
+    fn the_pieces_of_a_chunk_make_the_same_message() {
+        let bytes = message(DATA, &[7; CHUNK + 100]);
+        let mut assembler = Assembler::default();
+        let (mut rest, mut delivered) = (&bytes[..], Vec::new());
+        while let Some((frame, used)) = cut(rest).unwrap() {
+            for piece in frame.pieces(1000) {
+                assert!(piece.payload.len() <= 1000);
+                let ended = assembler.push(piece, |header, body| (header, body.to_vec()));
+                delivered.extend(ended.unwrap());
+            }
+            rest = &rest[used..];
+        }
+        assert_eq!(delivered, [(DATA, vec![7; CHUNK + 100])]);
+        let empty = Frame {
+            header: DATA,
+            more: false,
+            payload: &[],
+        };
+        assert_eq!(empty.pieces(1000).count(), 1);
     }
 
     #[test]

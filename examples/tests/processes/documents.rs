@@ -118,6 +118,72 @@ fn flags_edited_in_one_worker_are_seen_in_all() {
     });
 }
 
+/// The most memory that a process has ever had, in bytes.
+fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = line
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    kib * 1024
+}
+
+#[test]
+fn what_no_flag_can_be_is_refused_and_changes_nothing() {
+    let cluster = Setup::documents().start();
+    let ask = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let mut connection = Connection::open(&cluster.app()).unwrap();
+        let mut headers = headers.to_vec();
+        headers.push(("connection", "close"));
+        connection.exchange(method, path, &headers, body)
+    };
+    let json = [("content-type", "application/json")];
+    let set = ask("POST", "/set?path=list", &json, "[1]").unwrap();
+    assert_eq!(set.status, 200);
+    let pids: Vec<_> = cluster.serving().iter().map(|worker| worker.pid).collect();
+    let before: Vec<_> = pids.iter().map(|pid| peak(*pid)).collect();
+    let many = vec!["a"; 10_000].join(".");
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let less_deep = "[".repeat(110) + &"]".repeat(110);
+    let long = format!("/set?path={many}");
+    let cases = [
+        (&*long, "1", 400),
+        ("/set?path=list[999999999]", "1", 409),
+        ("/set?path=new[4294967295].a", "1", 400),
+        ("/set?path=list[18446744073709551616]", "1", 400),
+        ("/set?path=a", "NaN", 400),
+        ("/set?path=a", "1e999", 400),
+        ("/set?path=a", &deep, 400),
+        ("/set?path=a", &less_deep, 400),
+    ];
+    for (path, body, status) in cases {
+        let answer = ask("POST", path, &json, body).unwrap();
+        assert_eq!(answer.status, status, "{path:.60} {body:.60} {answer:?}");
+    }
+    for method in ["GET", "DELETE"] {
+        let path = if method == "GET" { "/get" } else { "/delete" };
+        let answer = ask(method, &format!("{path}?path={many}"), &[], "").unwrap();
+        assert_eq!(answer.status, 400, "{method}");
+    }
+    // Whether or not the answer comes before the worker has closed the connection.
+    let large = format!("\"{}\"", "x".repeat(100 << 20));
+    if let Ok(answer) = ask("POST", "/set?path=a", &json, &large) {
+        assert_eq!(answer.status, 413);
+    }
+    let shown = ask("GET", "/get", &[], "").unwrap();
+    assert_eq!(shown.json(), json!({ "list": [1] }));
+    let now: Vec<_> = cluster.serving().iter().map(|worker| worker.pid).collect();
+    assert_eq!(now, pids, "no worker has died of it");
+    for (pid, before) in pids.iter().zip(before) {
+        let more = peak(*pid) - before;
+        assert!(more < 64 << 20, "{more} bytes more in {pid}");
+    }
+    cluster.stop();
+}
+
 #[test]
 fn flags_are_there_where_the_cache_is_not() {
     for mode in ["standalone", "master"] {

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use actix::{Addr, MailboxError};
 use cluster_core::Closed;
 use cluster_core::endpoint::{self, Messages, SendError, ServiceSocket, Transfer};
+use futures_util::future::join_all;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::super::CacheManager;
 use super::super::intake::Intake;
-use super::{Begin, BreakOff, Freeze, Leave, SendSome};
+use super::{Begin, BreakOff, Freeze, HoldStores, Leave, SendSome};
 use crate::protocol::{Answer, Ask, Op, Refusal, Told};
 
 /// How long each word of the successor's may take, and each portion to be read by it.
@@ -37,6 +38,8 @@ enum GiveError {
     OutOfPlace,
     #[error("clients would have to wait for longer than {} ms", PAUSE.as_millis())]
     TooLong,
+    #[error("a session store has been busy for more than {} ms", PAUSE.as_millis())]
+    Stores,
     #[error("something cannot be sent: {0}")]
     Send(#[from] SendError),
     #[error("the file of what is kept cannot be passed on: {0}")]
@@ -94,6 +97,9 @@ async fn hand_over(
         // Clients have their turns.
         yield_now().await;
     }
+    let resting = manager.send(HoldStores).await?;
+    let rested = timeout(PAUSE, join_all(resting));
+    rested.await.map_err(|_| GiveError::Stores)?;
     let frozen = Instant::now();
     let rest = timeout(PAUSE, send_rest(transfer, manager));
     let (number, file) = rest.await.map_err(|_| GiveError::TooLong)??;
