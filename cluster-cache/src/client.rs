@@ -19,12 +19,14 @@ mod owner;
 mod questions;
 mod read;
 mod space;
+mod timed;
 mod watch;
 mod way;
 
 pub use cache::{Cache, CacheExt};
 pub use near::CopyStat;
 pub(crate) use owner::Owner;
+pub use timed::durations;
 
 pub use operation::{FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set, Value};
 pub use watch::{Change, Watch};

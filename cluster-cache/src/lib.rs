@@ -42,7 +42,7 @@ mod value;
 pub use application::CacheApplication;
 pub use client::{
     Cache, CacheExt, Change, CopyStat, FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set,
-    Value, Watch,
+    Value, Watch, durations,
 };
 pub use document::{
     Document, DocumentError, DocumentExt, DocumentOptions, DocumentWatch, MOST_DOCUMENT_BYTES,

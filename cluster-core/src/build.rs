@@ -1,6 +1,7 @@
 //! The identity of the program that runs.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,13 +23,46 @@ pub fn time() -> SystemTime {
     changed.unwrap_or(UNIX_EPOCH)
 }
 
-/// A section of the program that runs, by its name; none where there is none, or it has more bytes than `most`.
-pub fn section(name: &str, most: u64) -> Option<Vec<u8>> {
-    let cache = ReadCache::new(File::open("/proc/self/exe").ok()?);
-    let program = object::File::parse(&cache).ok()?;
-    let section = program.section_by_name(name)?;
-    let bytes = section.size() <= most;
-    bytes.then(|| section.data().ok().map(<[u8]>::to_vec))?
+/// Why a section of the program that runs could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SectionError {
+    /// The program's file cannot be read.
+    #[error("the program's file cannot be read")]
+    File(#[from] io::Error),
+    /// The file, or what it says of the section, is damaged.
+    #[error("the program's file is damaged where it says what its sections are, or where they lie")]
+    Damaged(#[source] object::Error),
+    /// The section is too long.
+    #[error("the section {name} of the program has {bytes} bytes (allowed: up to {most})")]
+    Size {
+        /// Its name.
+        name: String,
+        /// How long it is, in bytes.
+        bytes: u64,
+        /// How long it may be.
+        most: u64,
+    },
+}
+
+/// A section of the program that runs, by its name; nothing where there is none.
+///
+/// # Errors
+///
+/// That it has more bytes than `most`, and is not read therefore; why it cannot be read.
+pub fn section(name: &str, most: u64) -> Result<Option<Vec<u8>>, SectionError> {
+    let cache = ReadCache::new(File::open("/proc/self/exe")?);
+    let program = object::File::parse(&cache).map_err(SectionError::Damaged)?;
+    let Some(section) = program.section_by_name(name) else {
+        return Ok(None);
+    };
+    let bytes = section.size();
+    if bytes > most {
+        let name = name.to_owned();
+        return Err(SectionError::Size { name, bytes, most });
+    }
+    let data = section.data().map_err(SectionError::Damaged)?;
+    Ok(Some(data.to_vec()))
 }
 
 /// Bytes of the linker's id that are shown; enough that no two builds share them.
@@ -62,7 +96,10 @@ mod tests {
         assert!(time() > UNIX_EPOCH && time() <= SystemTime::now());
         assert_ne!(mine, of_file("/bin/sh").unwrap());
         assert_eq!(of_file("/nowhere"), None);
-        assert!(section(".text", u64::MAX).is_some_and(|text| !text.is_empty()));
-        assert_eq!((section(".text", 1), section(".no-such", 1)), (None, None));
+        let text = section(".text", u64::MAX).unwrap();
+        assert!(text.is_some_and(|text| !text.is_empty()));
+        assert_eq!(section(".no-such", 1).unwrap(), None);
+        let error = section(".text", 1).unwrap_err().to_string();
+        assert!(error.ends_with("bytes (allowed: up to 1)"), "{error}");
     }
 }

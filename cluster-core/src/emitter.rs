@@ -29,6 +29,7 @@ pub use subscription::Subscription;
 pub use target::{Answer, AskError, EmitError, Target, Undelivered};
 
 use crate::bridge::outbox::Refusal;
+use crate::durations::Durations;
 use crate::id::{ProcessId, Role, WorkerId};
 use crate::wire::frame::Header;
 use crate::wire::head::Head;
@@ -227,6 +228,11 @@ impl Emitter {
             late_answers: counters.late_answers.load(Ordering::Relaxed),
             unknown_kinds: counters.unknown_kinds.load(Ordering::Relaxed),
         }
+    }
+
+    /// How long questions of this process to others have taken, until their answer or why there is none; one in [`TIMED_ONE_IN`](crate::TIMED_ONE_IN) is timed.
+    pub fn asks(&self) -> Durations {
+        self.hub.asks.durations()
     }
 }
 

@@ -47,6 +47,7 @@ extern crate self as cluster_core;
 mod bridge;
 mod build;
 mod cluster;
+mod durations;
 mod emitter;
 pub mod endpoint;
 pub mod events;
@@ -68,9 +69,10 @@ mod worker;
 
 pub use bridge::handshake::HandshakeError;
 pub use bridge::link::Closed;
-pub use build::{section as program_section, time as build_time};
+pub use build::{SectionError, section as program_section, time as build_time};
 pub use cluster::{ClusterError, Launch, MainOutcome, Running, run_main};
 pub use cluster_macros::{Event, HandlerActor, Request, dependencies, main};
+pub use durations::{DURATION_BOUNDS_US, DurationCounter, Durations, Sampling, TIMED_ONE_IN};
 pub use emitter::{
     ASK_WAIT, Answer, AskError, Batch, Binder, EmitError, Emitter, EmitterCounters, Event,
     HandledBy, HandlerActor, Kind, Request, Subscription, Target, To, Undelivered,
@@ -93,8 +95,7 @@ pub use options::{
 };
 pub use panics::{contain_panic, mark_arbiter};
 pub use protocol::{
-    Addressee, Beat, DebugError, Debugging, LATENCY_BOUNDS_US, Operation, OperationError, Refused,
-    StartStep, Subject,
+    Addressee, Beat, DebugError, Debugging, Operation, OperationError, Refused, StartStep, Subject,
 };
 pub use status::{Reducer, STATUS_WAIT, Status, StatusEntry, StatusError};
 pub use sys::page::{MAX_SLOTS, Page, Slot};

@@ -15,7 +15,7 @@ use crate::id::{Generation, ProcessId, Role, WorkerId};
 use crate::wire::message::wire_message;
 
 pub(crate) use adoption::{Adopt, Heritage, Standing};
-pub use beat::{Beat, LATENCY_BOUNDS_US};
+pub use beat::Beat;
 pub use debugging::{DebugError, Debugging, Subject};
 pub use operation::{Addressee, Operation, OperationError};
 pub(crate) use operation::{Operate, Outcome, Progress};
@@ -114,7 +114,7 @@ pub(crate) enum Report {
     /// It has begun to drain.
     Retiring,
     /// It is alive, and how it does.
-    Beat(Beat),
+    Beat(Box<Beat>),
     /// It offers a status of this name.
     StatusOffered { name: String },
     /// It no longer does.
@@ -276,10 +276,10 @@ mod tests {
         };
         golden(
             5,
-            Report::Beat(beat),
+            Report::Beat(Box::new(beat)),
             &[
                 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0,
-                0, 0, 0, 0, 0, 0, 0,
+                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             ],
         );
         let roster = Roster {

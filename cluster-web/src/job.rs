@@ -111,7 +111,9 @@ impl Serving for Working {
         self.ended()
     }
 
-    fn sample(&mut self, _: &mut Beat) {}
+    fn sample(&mut self, beat: &mut Beat) {
+        beat.cache = cluster_cache::durations();
+    }
 }
 
 /// A failed job ends its worker, and the master starts another.

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod live;
 mod metrics;
+mod operate;
 mod pages;
 
 use std::io;

@@ -94,7 +94,7 @@ impl HttpApplication {
             drain_time: options.stop_timeout,
             apart: false,
             sampled: Instant::now(),
-            busy_us: micros(warmed.total),
+            busy_us: warmed.answers.total_ns / 1000,
         })
     }
 }
@@ -265,13 +265,13 @@ impl Serving for Served {
         beat.live_connections = self.slots.iter().map(Slot::live).sum();
         beat.connections = traffic.connections;
         beat.recent_requests = traffic.recent;
-        let busy_us = micros(traffic.total);
+        let busy_us = traffic.answers.total_ns / 1000;
         beat.recent_busy_us = busy_us.saturating_sub(self.busy_us);
         self.busy_us = busy_us;
-        beat.busy_us = busy_us;
         beat.requests = traffic.requests;
         beat.errors = traffic.errors;
-        beat.latency_counts = traffic.within.to_vec();
+        beat.answers = traffic.answers;
+        beat.cache = cluster_cache::durations();
         beat.panics = traffic.panics;
         beat.p50_us = micros(traffic.p50);
         beat.p99_us = micros(traffic.p99);

@@ -43,6 +43,12 @@ const PACKAGES: &[Package] = &[
         reason: "debugs a worker of the example hello",
     },
     Package {
+        command: "objcopy",
+        package: "binutils",
+        need: Need::Test,
+        reason: "gives a copy of an example the section that cargo-auditable writes",
+    },
+    Package {
         command: "gdbserver",
         package: "gdbserver",
         need: Need::Test,

@@ -19,6 +19,7 @@ use super::operation::{
     FindOrLoad, Get, GetOrLoad, GetShared, Inspected, Set, Value, check_key, decode,
 };
 use super::space::{self, Space};
+use super::timed::{Span, Timed};
 use super::watch::Watch;
 use crate::error::CacheError;
 use crate::options::{CacheOptions, CopyOptions};
@@ -185,9 +186,11 @@ impl Cache {
     pub async fn del<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CacheError> {
         check_key(&self.space, key)?;
         let link = Link::of(&self.space);
+        let span = Span::begin(Timed::Delete);
         let del = || Op::Del { key };
         let reply = link.ask_for_reply(&self.space, del, Again::No, self.wait);
         let reply = reply.await;
+        span.end();
         let reply = reply.inspect_err(|_| self.space.may_have_written(key))?;
         self.space.changed(key, reply.as_of);
         match reply.got {

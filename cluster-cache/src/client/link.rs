@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::path::Path;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use cluster_core::Closed;
 use cluster_core::endpoint::{Connection, SendError, Sender};
@@ -24,6 +24,7 @@ use super::grants::Grants;
 use super::lease::Leases;
 use super::questions::{Heard, Outcome, Questions};
 use super::space::{self, Space};
+use super::timed::Samplings;
 use super::watch::Watches;
 use crate::error::CacheError;
 use crate::protocol::{Ask, Op, Refusal, Told};
@@ -64,6 +65,7 @@ pub(super) struct Link {
     pub(super) watches: Watches,
     pub(super) copies: Copies,
     pub(super) grants: Grants,
+    pub(super) timed: Samplings,
 }
 
 /// What came of one attempt to ask.
@@ -104,6 +106,7 @@ impl Link {
                 watches: Watches::default(),
                 copies: Copies::default(),
                 grants: Grants::default(),
+                timed: Samplings::default(),
             });
             tokio::task::spawn_local(keep(Rc::downgrade(&link)));
             tokio::task::spawn_local(sweep(Rc::downgrade(&link)));
@@ -213,13 +216,7 @@ impl Link {
             let known = space.number == space::NAMELESS
                 || self.state.borrow().opened.contains(&space.number);
             if !known {
-                let options = space.options.to_open();
-                let open = Op::Open {
-                    name: &space.name,
-                    options,
-                    built_ms: built_ms(),
-                };
-                let opened = self.put(&sender, space.number, open, time);
+                let opened = self.put(&sender, space.number, space.to_open(), time);
                 match opened.await? {
                     Put::Answered(reply) => match reply.got {
                         Got::Done => self.state.borrow_mut().opened.insert(space.number),
@@ -370,12 +367,7 @@ impl Link {
 
     /// Opens a namespace without waiting for the answer: for what is told on a new connection before anybody asks.
     pub(super) fn open_unasked(&self, space: &Space) {
-        let open = Op::Open {
-            name: &space.name,
-            options: space.options.to_open(),
-            built_ms: built_ms(),
-        };
-        self.tell(space.number, open);
+        self.tell(space.number, space.to_open());
     }
 
     fn broke(&self) {
@@ -388,15 +380,6 @@ impl Link {
         self.copies.away();
         woken.into_iter().for_each(std::task::Waker::wake);
     }
-}
-
-/// When this program was built, in milliseconds since the Unix epoch.
-fn built_ms() -> u64 {
-    static BUILT: LazyLock<u64> = LazyLock::new(|| {
-        let built = cluster_core::build_time().duration_since(UNIX_EPOCH);
-        crate::options::millis(built.unwrap_or_default())
-    });
-    *BUILT
 }
 
 /// How long an operation may take, and until when.

@@ -19,6 +19,7 @@ use super::link::{Again, Link, Time};
 use super::questions::Outcome;
 use super::read::{Found, Reading};
 use super::space::Space;
+use super::timed::{Span, Timed};
 use super::way::{Short, Way, over};
 use crate::error::CacheError;
 use crate::limits::MOST_KEY_BYTES;
@@ -175,6 +176,7 @@ pub struct Set<'a> {
     if_absent: bool,
     wait: Duration,
     way: Way<'a, Result<bool, CacheError>>,
+    span: Option<Span>,
 }
 
 impl<'a> Set<'a> {
@@ -193,6 +195,7 @@ impl<'a> Set<'a> {
             if_absent: false,
             wait,
             way: Way::Ahead,
+            span: None,
         }
     }
 
@@ -234,7 +237,9 @@ impl<'a> Set<'a> {
             if_absent: self.if_absent,
         };
         let time = Time::from(self.wait);
-        let asked = Link::of(self.space).ask_at_once(self.space, set, time.end);
+        let link = Link::of(self.space);
+        self.span = link.timed.set();
+        let asked = link.ask_at_once(self.space, set, time.end);
         let short = asked.map(|asked| Way::Short(Short { asked, time }));
         Ok(short.unwrap_or_else(|| self.long(time)))
     }
@@ -255,6 +260,16 @@ impl<'a> Set<'a> {
             accepted(space, key, reply)
         };
         Way::Long(setting.boxed_local())
+    }
+}
+
+impl Set<'_> {
+    fn over(&mut self, set: Result<bool, CacheError>) -> Poll<Result<bool, CacheError>> {
+        self.way = Way::Over;
+        if let Some(span) = self.span.take() {
+            span.end();
+        }
+        Poll::Ready(set)
     }
 }
 
@@ -282,10 +297,7 @@ impl Future for Set<'_> {
             let next = match &mut this.way {
                 Way::Ahead => match this.begin() {
                     Ok(way) => way,
-                    Err(e) => {
-                        this.way = Way::Over;
-                        return Poll::Ready(Err(e));
-                    }
+                    Err(e) => return this.over(Err(e)),
                 },
                 Way::Short(short) => {
                     let reply = match ready!(short.poll(cx)) {
@@ -300,13 +312,16 @@ impl Future for Set<'_> {
                         Outcome::TooLate => Some(Err(CacheError::late(this.wait))),
                     };
                     if let Some(reply) = reply {
-                        this.way = Way::Over;
-                        return Poll::Ready(accepted(this.space, this.key, reply));
+                        let set = accepted(this.space, this.key, reply);
+                        return this.over(set);
                     }
                     let time = short.time;
                     this.long(time)
                 }
-                Way::Long(setting) => return setting.poll_unpin(cx),
+                Way::Long(setting) => {
+                    let set = ready!(setting.poll_unpin(cx));
+                    return this.over(set);
+                }
                 Way::Over => over(),
             };
             this.way = next;
@@ -378,7 +393,9 @@ impl<'a, T> GetOrLoad<'a, T> {
             load_timeout: self.load_timeout,
         };
         let link = Link::of(space);
+        let span = Span::begin(Timed::Load);
         let loaded = timeout_at(end.into(), flight::join(&link, space, key, order)).await;
+        span.end();
         let loaded = loaded.map_err(|_| CacheError::late(wait))??;
         loaded.map(|bytes| decode(space, key, &bytes)).transpose()
     }

@@ -40,7 +40,20 @@ impl Owner {
         op: SessionOp<'_>,
         wait: Duration,
     ) -> Result<Result<Outcome, SessionRefusal>, CacheError> {
-        let time = Time::from(wait);
+        let span = Link::of(&self.0).timed.session();
+        let outcome = self.ask_until(store, op, Time::from(wait)).await;
+        if let Some(span) = span {
+            span.end();
+        }
+        outcome
+    }
+
+    async fn ask_until(
+        &self,
+        store: &str,
+        op: SessionOp<'_>,
+        time: Time,
+    ) -> Result<Result<Outcome, SessionRefusal>, CacheError> {
         loop {
             match self.ask_once(store, op, time).await? {
                 Err(SessionRefusal::Settling) if Instant::now() + PAUSE < time.end => {

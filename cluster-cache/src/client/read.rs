@@ -16,6 +16,7 @@ use super::near::{Held, Offered};
 use super::operation::{check_key, decode};
 use super::questions::Outcome;
 use super::space::Space;
+use super::timed::Span;
 use super::way::{Short, Way, over};
 use crate::error::CacheError;
 use crate::protocol::{Op, Refusal};
@@ -66,6 +67,7 @@ pub(super) struct Reading<'a> {
     probe: bool,
     wait: Duration,
     way: Way<'a, Result<Option<Found>, CacheError>>,
+    span: Option<Span>,
 }
 
 impl<'a> Reading<'a> {
@@ -76,6 +78,7 @@ impl<'a> Reading<'a> {
             probe,
             wait,
             way: Way::Ahead,
+            span: None,
         }
     }
 
@@ -83,19 +86,24 @@ impl<'a> Reading<'a> {
         self.wait = wait;
     }
 
-    fn begin(&self) -> Result<Begun<'a>, CacheError> {
+    fn begin(&mut self) -> Result<Begun<'a>, CacheError> {
         let (space, key) = (self.space, self.key);
         check_key(space, key)?;
         if let Some(held) = space.with_copies(|near| near.read(key)) {
-            let held = held.map(Found::Held);
-            return Ok(held.map_or_else(|| Begun::On(self.long(self.wait.into())), Begun::Found));
+            if let Some(held) = held {
+                return Ok(Begun::Found(Found::Held(held)));
+            }
+            self.span = Link::of(space).timed.get();
+            return Ok(Begun::On(self.long(self.wait.into())));
         }
         let get = Op::Get {
             key,
             probe: self.probe,
         };
         let time = Time::from(self.wait);
-        let asked = Link::of(space).ask_at_once(space, get, time.end);
+        let link = Link::of(space);
+        self.span = link.timed.get();
+        let asked = link.ask_at_once(space, get, time.end);
         let short = asked.map(|asked| Way::Short(Short { asked, time }));
         Ok(Begun::On(short.unwrap_or_else(|| self.long(time))))
     }
@@ -103,6 +111,19 @@ impl<'a> Reading<'a> {
     fn long(&self, time: Time) -> Way<'a, Result<Option<Found>, CacheError>> {
         let (space, key, probe) = (self.space, self.key, self.probe);
         Way::Long(async move { ask(&Link::of(space), space, key, probe, time).await }.boxed_local())
+    }
+}
+
+impl Reading<'_> {
+    fn over(
+        &mut self,
+        found: Result<Option<Found>, CacheError>,
+    ) -> Poll<Result<Option<Found>, CacheError>> {
+        self.way = Way::Over;
+        if let Some(span) = self.span.take() {
+            span.end();
+        }
+        Poll::Ready(found)
     }
 }
 
@@ -120,14 +141,8 @@ impl Future for Reading<'_> {
             let next = match &mut this.way {
                 Way::Ahead => match this.begin() {
                     Ok(Begun::On(way)) => way,
-                    Ok(Begun::Found(found)) => {
-                        this.way = Way::Over;
-                        return Poll::Ready(Ok(Some(found)));
-                    }
-                    Err(e) => {
-                        this.way = Way::Over;
-                        return Poll::Ready(Err(e));
-                    }
+                    Ok(Begun::Found(found)) => return this.over(Ok(Some(found))),
+                    Err(e) => return this.over(Err(e)),
                 },
                 Way::Short(short) => {
                     let outcome = ready!(short.poll(cx));
@@ -143,13 +158,15 @@ impl Future for Reading<'_> {
                         Outcome::TooLate => Some(Err(CacheError::late(this.wait))),
                     };
                     if let Some(found) = found {
-                        this.way = Way::Over;
-                        return Poll::Ready(found);
+                        return this.over(found);
                     }
                     let time = short.time;
                     this.long(time)
                 }
-                Way::Long(asking) => return asking.poll_unpin(cx),
+                Way::Long(asking) => {
+                    let found = ready!(asking.poll_unpin(cx));
+                    return this.over(found);
+                }
                 Way::Over => over(),
             };
             this.way = next;

@@ -7,7 +7,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Release},
 };
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
@@ -16,6 +16,7 @@ use super::near::Near;
 use crate::error::CacheError;
 use crate::limits::MOST_NAME_BYTES;
 use crate::options::CacheOptions;
+use crate::protocol::Op;
 
 /// Namespaces that one process may use at once.
 const MOST: usize = 4096;
@@ -59,10 +60,28 @@ impl Space {
         self.with_copies(|near| near.changed(key, version));
     }
 
+    /// What ties this process's number for it to the namespace.
+    pub(super) fn to_open(&self) -> Op<'_> {
+        Op::Open {
+            name: &self.name,
+            options: self.options.to_open(),
+            built_ms: built_ms(),
+        }
+    }
+
     /// Nobody knows whether a write of this process was done.
     pub(super) fn may_have_written(&self, key: &str) {
         self.with_copies(|near| near.forget(key));
     }
+}
+
+/// When this program was built, in milliseconds since the Unix epoch.
+fn built_ms() -> u64 {
+    static BUILT: LazyLock<u64> = LazyLock::new(|| {
+        let built = cluster_core::build_time().duration_since(UNIX_EPOCH);
+        crate::options::millis(built.unwrap_or_default())
+    });
+    *BUILT
 }
 
 /// The number of no namespace: for what is asked of the manager as a whole.

@@ -11,11 +11,17 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::durations;
 use crate::id::ProcessId;
 use crate::wire::message::{Format, Verdict};
 
 /// Questions that may wait at once, in one process.
 const BOUND: u64 = 65_536;
+
+/// Whether the question of this number is one that is timed.
+pub(crate) fn is_timed(number: u64) -> bool {
+    durations::is_timed(number / BOUND - 1)
+}
 
 /// How a question ended: a reply as it came, or why there is none.
 pub(crate) enum Settled<'a> {

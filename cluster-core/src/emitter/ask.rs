@@ -12,7 +12,7 @@ use super::registry;
 use super::replier::Replier;
 use super::target::{Answer, AskError, Target, Undelivered};
 use super::{ASK_WAIT, Emitter, Request, To, resolve};
-use crate::bridge::pending::Settled;
+use crate::bridge::pending::{self, Settled};
 use crate::id::ProcessId;
 use crate::wire::codec;
 use crate::wire::head::Head;
@@ -29,7 +29,7 @@ impl Emitter {
     ///
     /// Dropping it forgets the question; the other side may answer it all the same.
     pub async fn ask<R: Request>(&self, target: Target, request: R) -> Result<R::Reply, AskError> {
-        let deadline = after(ASK_WAIT);
+        let time = Time::from_now(ASK_WAIT);
         let process = match resolve(&self.hub, target) {
             Ok(Some(process)) => process,
             Ok(None) => match self.hub.roster().active.first() {
@@ -38,7 +38,7 @@ impl Emitter {
             },
             Err(source) => return Err(undelivered(target, source)),
         };
-        ask_one(&self.hub, target, process, request, ASK_WAIT, deadline).await
+        ask_one(&self.hub, target, process, request, time).await
     }
 }
 
@@ -51,16 +51,14 @@ impl To {
     ///
     /// Dropping it forgets the questions; the other sides may answer them all the same.
     pub async fn ask<R: Request + Clone>(&self, request: R) -> Vec<Answer<R::Reply>> {
-        let deadline = after(self.wait);
+        let time = Time::from_now(self.wait);
         let mut asked = Vec::new();
         for (target, process) in self.processes() {
             let request = request.clone();
             let hub = &self.hub;
             asked.push(async move {
                 let result = match process {
-                    Ok(process) => {
-                        ask_one(hub, target, process, request, self.wait, deadline).await
-                    }
+                    Ok(process) => ask_one(hub, target, process, request, time).await,
                     Err(source) => Err(undelivered(target, source)),
                 };
                 Answer { target, result }
@@ -93,10 +91,26 @@ impl To {
     }
 }
 
-/// The moment after so long a wait; decades from now where it has no end.
-fn after(wait: Duration) -> Instant {
-    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
-    Instant::now() + wait.min(DECADES)
+/// When a question was asked, and how long it may take.
+#[derive(Clone, Copy)]
+struct Time {
+    begun: Instant,
+    wait: Duration,
+}
+
+impl Time {
+    fn from_now(wait: Duration) -> Self {
+        Time {
+            begun: Instant::now(),
+            wait,
+        }
+    }
+
+    /// Decades later where the wait has no end.
+    fn deadline(self) -> Instant {
+        const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+        self.begun + self.wait.min(DECADES)
+    }
 }
 
 fn undelivered(target: Target, source: Undelivered) -> AskError {
@@ -133,10 +147,10 @@ async fn ask_one<R: Request>(
     target: Target,
     process: ProcessId,
     request: R,
-    wait: Duration,
-    deadline: Instant,
+    time: Time,
 ) -> Result<R::Reply, AskError> {
-    let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let deadline = time.deadline();
+    let waited_ms = u64::try_from(time.wait.as_millis()).unwrap_or(u64::MAX);
     let too_late = move || AskError::Deadline {
         target: process,
         waited_ms,
@@ -190,6 +204,9 @@ async fn ask_one<R: Request>(
     }
     let answer = rx.await;
     asked.settled = true;
+    if pending::is_timed(number) {
+        hub.asks.count(time.begun.elapsed());
+    }
     answer.unwrap_or(Err(AskError::Abandoned(process)))
 }
 

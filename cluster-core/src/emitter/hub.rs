@@ -12,6 +12,7 @@ use super::replier::{Answers, WayBack, WriteReply};
 use crate::bridge::link::Closed;
 use crate::bridge::outbox::{Outbox, Refusal};
 use crate::bridge::pending::{Pending, Settled};
+use crate::durations::DurationCounter;
 use crate::id::ProcessId;
 use crate::protocol::Roster;
 use crate::wire::codec::CodecError;
@@ -36,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) me: ProcessId,
     pub(crate) registry: Registry,
     pub(crate) pending: Pending,
+    /// How long questions to other processes take.
+    pub(crate) asks: DurationCounter,
     pub(crate) routes: Routes,
     roster: RwLock<Arc<Roster>>,
     /// The roster's word on builds, for every message to read.
@@ -49,6 +52,7 @@ impl Hub {
             me,
             registry: Registry::default(),
             pending: Pending::new(),
+            asks: DurationCounter::default(),
             routes,
             roster: RwLock::default(),
             mixed_builds: AtomicBool::new(false),

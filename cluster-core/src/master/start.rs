@@ -465,6 +465,7 @@ async fn beat(cluster: Cluster) {
         beats.tick().await;
         let mut beat = sampler.sample();
         beat.queued_bytes = cluster.emitter().hub.waiting() as u64;
+        beat.asks = cluster.emitter().asks();
         *cluster.node.beat.lock() = beat;
     }
 }

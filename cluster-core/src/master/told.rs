@@ -71,7 +71,7 @@ impl Master {
                 self.can_be_debugged(id);
             }
             What::Unlinked => worker.linked = false,
-            What::Beat(beat) => self.beat(id, beat),
+            What::Beat(beat) => self.beat(id, *beat),
             What::Isolated(address) => self.isolated(id, address),
             What::Happened(happening) => self.announce(id, happening),
             What::Accident(accident) => self.note_accident(id, accident),

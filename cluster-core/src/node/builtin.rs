@@ -19,8 +19,8 @@ pub(crate) fn offer(cluster: &Cluster) {
     super::debugging::answer(cluster);
     let beat = Arc::clone(&cluster.node.beat);
     cluster.status().register("os", move || {
-        let beat = beat.lock().clone();
-        async move { beat }
+        let figures = beat.lock().figures();
+        async move { figures }
     });
     cluster.status().register("log", || {
         let account = log::account();

@@ -55,7 +55,8 @@ pub struct WorkerState {
     pub suspect: bool,
     /// Whether it is linked to the master at this moment.
     pub linked: bool,
-    /// Its last heartbeat.
+    /// Its last heartbeat; without counts by bounds where it is serialized.
+    #[serde(serialize_with = "figures")]
     pub beat: Option<Beat>,
     /// Where it alone serves, for whoever debugs it, where it is isolated.
     pub isolated: Option<String>,
@@ -225,6 +226,10 @@ fn unix_ms() -> u64 {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn figures<S: Serializer>(beat: &Option<Beat>, serializer: S) -> Result<S::Ok, S::Error> {
+    beat.as_ref().map(Beat::figures).serialize(serializer)
 }
 
 fn elapsed_ms<S: Serializer>(since: &Instant, serializer: S) -> Result<S::Ok, S::Error> {

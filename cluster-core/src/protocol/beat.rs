@@ -1,6 +1,11 @@
 //! The figures of a heartbeat.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::durations::Durations;
 
 /// How a process does: the figures of one heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,8 +49,6 @@ pub struct Beat {
     pub connections: u64,
     /// Requests answered since the last beat.
     pub recent_requests: u64,
-    /// The time that all answers since the start took together, in microseconds.
-    pub busy_us: u64,
     /// Bytes that wait to be sent: to the master, or in the master to all others.
     pub queued_bytes: u64,
     /// Memory that the allocator has of the system, in bytes, whether it is used or not; 0 where it does not say.
@@ -55,12 +58,53 @@ pub struct Beat {
     pub pss_bytes: u64,
     /// The time that answers since the last beat took together, in microseconds.
     pub recent_busy_us: u64,
-    /// Requests answered since the start within each of [`LATENCY_BOUNDS_US`], each including the ones before; empty where none are counted.
-    pub latency_counts: Vec<u64>,
+    /// The time of each answer since the start, from the request's head to its answer's head.
+    pub answers: Durations,
+    /// The time of questions to other processes since the start, of one in [`TIMED_ONE_IN`](crate::TIMED_ONE_IN), until their answer or why there is none.
+    pub asks: Durations,
+    /// The time of operations on the shared cache since the start, by what they are; as the cache's client says.
+    pub cache: BTreeMap<String, Durations>,
 }
 
-/// The bounds of [`Beat::latency_counts`], in microseconds. What takes longer than the last is in [`Beat::requests`] alone.
-pub const LATENCY_BOUNDS_US: [u64; 14] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
-];
+impl Beat {
+    /// The figures as people and operators are shown them: without the counts by bounds, which are many numbers and for `/metrics`.
+    pub(crate) fn figures(&self) -> Value {
+        let mut figures = serde_json::to_value(self).unwrap_or_default();
+        let mut durations: Vec<&mut Value> = Vec::new();
+        for (name, value) in figures.as_object_mut().into_iter().flatten() {
+            match (name.as_str(), value) {
+                ("answers" | "asks", value) => durations.push(value),
+                ("cache", Value::Object(operations)) => durations.extend(operations.values_mut()),
+                _ => {}
+            }
+        }
+        for one in durations {
+            one.as_object_mut().and_then(|one| one.remove("within"));
+        }
+        figures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durations::DurationCounter;
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[test]
+    fn people_are_shown_how_often_and_how_long_and_no_buckets() {
+        let counter = DurationCounter::new();
+        counter.count(Duration::from_micros(3));
+        let beat = Beat {
+            asks: counter.durations(),
+            cache: [("get".to_owned(), counter.durations())].into(),
+            ..Beat::default()
+        };
+        let figures = beat.figures();
+        let once = json!({ "count": 1, "total_ns": 3000 });
+        assert_eq!(figures["asks"], once);
+        assert_eq!(figures["cache"], json!({ "get": once }));
+        assert_eq!(figures["answers"], json!({ "count": 0, "total_ns": 0 }));
+    }
+}

@@ -186,8 +186,9 @@ impl Run {
         let mut beat = self.sampler.sample();
         self.serving.sample(&mut beat);
         beat.queued_bytes = self.cluster.emitter().hub.waiting() as u64;
+        beat.asks = self.cluster.emitter().asks();
         *self.cluster.node.beat.lock() = beat.clone();
-        self.reporter.report(&Report::Beat(beat));
+        self.reporter.report(&Report::Beat(Box::new(beat)));
     }
 
     /// Waits for a drain, beating on; false when the time is over, or a second word to leave comes.

@@ -214,7 +214,7 @@ pub(crate) async fn start(
         // Before its first request: what a worker is born with is told from what it comes to.
         let mut beat = sampler.sample();
         serving.sample(&mut beat);
-        reporter.report(&Report::Beat(beat));
+        reporter.report(&Report::Beat(Box::new(beat)));
         let addresses = if apart {
             vec![serving.isolate().await?]
         } else if paused {

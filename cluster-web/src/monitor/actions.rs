@@ -6,7 +6,7 @@ use cluster_core::{Cluster, Debugging, Operation, OperationError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::audit;
+use super::{audit, operate};
 
 /// What an action is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -194,15 +194,10 @@ async fn act(
 }
 
 fn refused(error: &OperationError) -> HttpResponse {
-    let mut response = match error {
-        OperationError::NoSuchWorker(_) => HttpResponse::NotFound(),
-        OperationError::OutOfRange { .. } => HttpResponse::UnprocessableEntity(),
-        OperationError::Stopping => HttpResponse::ServiceUnavailable(),
-        _ => HttpResponse::Conflict(),
-    };
     // One may insist.
     let force = matches!(error, OperationError::LastActive(_));
-    response.json(json!({ "error": error.to_string(), "force": force }))
+    let message = json!({ "error": error.to_string(), "force": force });
+    HttpResponse::build(operate::status_of(error)).json(message)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use cluster_core::sys::Exit;
-use cluster_core::{Beat, Cluster, Event, WorkerId, events};
+use cluster_core::{Beat, Cluster, Durations, Event, WorkerId, events};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -53,9 +53,10 @@ pub(super) struct Totals {
     pub(super) errors: u64,
     pub(super) panics: u64,
     pub(super) connections: u64,
-    pub(super) busy_us: u64,
     pub(super) cpu_ms: u64,
-    pub(super) latency_counts: Vec<u64>,
+    pub(super) answers: Durations,
+    pub(super) asks: Durations,
+    pub(super) cache: BTreeMap<String, Durations>,
 }
 
 impl Totals {
@@ -64,12 +65,18 @@ impl Totals {
         self.errors += beat.errors;
         self.panics += beat.panics;
         self.connections += beat.connections;
-        self.busy_us = self.busy_us.saturating_add(beat.busy_us);
         self.cpu_ms += beat.cpu_ms;
-        self.latency_counts
-            .resize(beat.latency_counts.len().max(self.latency_counts.len()), 0);
-        for (sum, count) in self.latency_counts.iter_mut().zip(&beat.latency_counts) {
-            *sum += count;
+        self.answers.add(&beat.answers);
+        self.asks.add(&beat.asks);
+        self.add_cache(&beat.cache);
+    }
+
+    pub(super) fn add_cache(&mut self, cache: &BTreeMap<String, Durations>) {
+        for (operation, durations) in cache {
+            if self.cache.len() < KINDS || self.cache.contains_key(operation) {
+                let sum = self.cache.entry(operation.clone()).or_default();
+                sum.add(durations);
+            }
         }
     }
 }
@@ -290,11 +297,16 @@ pub(super) fn unix_ms(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster_core::DurationCounter;
+    use std::time::Duration;
 
     fn beat(requests: u64) -> Beat {
         let mut beat = Beat::default();
         beat.requests = requests;
-        beat.latency_counts = vec![requests / 2, requests];
+        let counter = DurationCounter::default();
+        (0..requests).for_each(|ms| counter.count(Duration::from_millis(ms)));
+        beat.cache.insert("get".to_owned(), counter.durations());
+        beat.answers = counter.durations();
         beat
     }
 
@@ -308,7 +320,8 @@ mod tests {
         memory.died(WorkerId(1), Exit::Signal(9), true);
         memory.died(WorkerId(7), Exit::Code(0), false);
         assert_eq!((memory.departed.requests, memory.beats().count()), (8, 1));
-        assert_eq!(memory.departed.latency_counts, [4, 8]);
+        assert_eq!(memory.departed.answers, beat(8).answers);
+        assert_eq!(memory.departed.cache, beat(8).cache);
         assert_eq!(memory.counts.deaths[&("signal 9".to_owned(), true)], 1);
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
-use cluster_core::{Cluster, DebugError, Debugging, Operation, OperationError, Subject};
+use cluster_core::{Cluster, Debugging, Operation, OperationError, Subject};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::guard::{Right, RightToAct};
 use super::live::{Feed, streaming};
+use super::operate;
 
 /// How often a process is asked for what it has logged since.
 const LOOK: Duration = Duration::from_millis(250);
@@ -25,8 +26,6 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .route("/debug/log/{process}", web::get().to(follow_log))
         .route("/debug/stacks/{process}", web::get().to(stacks))
         .route("/debug/profile/{process}", web::get().to(profile))
-        .route("/debug/isolate/{worker}", web::post().to(isolate))
-        .route("/debug/release/{worker}", web::post().to(release))
         .route("/debug/attach/{worker}", web::post().to(attach));
 }
 
@@ -43,18 +42,10 @@ enum Refusal {
 
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
-        use DebugError::{BadFilter, NoAnswer, NoSuchProcess};
-        use OperationError::{Debug, NoSuchWorker, OutOfRange, Stopping};
         match self {
-            Refusal::NoName(_) | Refusal::Operation(NoSuchWorker(_) | Debug(NoSuchProcess(_))) => {
-                StatusCode::NOT_FOUND
-            }
-            Refusal::Operation(Debug(BadFilter { .. }) | OutOfRange { .. }) => {
-                StatusCode::BAD_REQUEST
-            }
-            Refusal::Operation(Debug(NoAnswer { .. })) => StatusCode::GATEWAY_TIMEOUT,
-            Refusal::Crowded | Refusal::Operation(Stopping) => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::Operation(_) => StatusCode::CONFLICT,
+            Refusal::NoName(_) => StatusCode::NOT_FOUND,
+            Refusal::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Operation(error) => operate::status_of(error),
         }
     }
 
@@ -203,28 +194,6 @@ async fn profile(
         .insert_header(("cache-control", "no-store"))
         .insert_header(("x-content-type-options", "nosniff"))
         .body(svg))
-}
-
-async fn isolate(cluster: Data<Cluster>, worker: Path<u32>) -> Result<HttpResponse, Refusal> {
-    let worker = worker.into_inner();
-    let isolated = carry_out(&cluster, Debugging::Isolate { worker }).await?;
-    Ok(HttpResponse::Ok().json(isolated))
-}
-
-#[derive(Deserialize)]
-struct AndThen {
-    #[serde(default)]
-    retire: bool,
-}
-
-async fn release(
-    cluster: Data<Cluster>,
-    worker: Path<u32>,
-    Query(AndThen { retire }): Query<AndThen>,
-) -> Result<HttpResponse, Refusal> {
-    let worker = worker.into_inner();
-    let released = carry_out(&cluster, Debugging::Release { worker, retire }).await?;
-    Ok(HttpResponse::Ok().json(released))
 }
 
 /// Between two signs of life on the stream of a debugging session: that a page was closed is noticed by them, and the worker stands still

@@ -9,7 +9,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use cluster_cache::Stat;
 use cluster_core::sys::Usage;
-use cluster_core::{Beat, Cluster, ClusterState, LATENCY_BOUNDS_US, NodeState};
+use cluster_core::{Beat, Cluster, ClusterState, NodeState};
 
 use self::exposition::{Exposition, Kind, Kind::*};
 use super::caches;
@@ -27,7 +27,7 @@ async fn metrics(cluster: Data<Cluster>, chronicle: Data<Chronicle>) -> HttpResp
     node(&mut out, &state, cluster.options().ecv.min);
     chronicle.look(|memory| {
         workers(&mut out, &state, memory);
-        together(&mut out, memory);
+        together(&mut out, memory, &cluster);
         lifecycle(&mut out, &memory.counts);
     });
     namespaces(&mut out, &caches);
@@ -192,13 +192,26 @@ fn workers(out: &mut Exposition, state: &ClusterState, memory: &Memory) {
         "Time from the head of a request to the head of its answer.",
     );
     for (id, beat) in &beats {
-        let within = bounds(&beat.latency_counts);
-        out.histogram(
-            &[("worker", id)],
-            &within,
-            beat.requests,
-            number(beat.busy_us) / 1e6,
-        );
+        out.histogram(&[("worker", id)], &beat.answers);
+    }
+    out.family(
+        "cluster_worker_bridge_ask_duration_seconds",
+        Histogram,
+        "Time from a question to another process until its answer or why there is none; one in 16 is timed.",
+    );
+    for (id, beat) in &beats {
+        out.histogram(&[("worker", id)], &beat.asks);
+    }
+    out.family(
+        "cluster_worker_cache_operation_duration_seconds",
+        Histogram,
+        CACHE_OPERATIONS,
+    );
+    for (id, beat) in &beats {
+        for (operation, durations) in &beat.cache {
+            let labels = [("worker", id.as_str()), ("operation", operation)];
+            out.histogram(&labels, durations);
+        }
     }
     out.family(
         "cluster_worker_generation",
@@ -210,12 +223,17 @@ fn workers(out: &mut Exposition, state: &ClusterState, memory: &Memory) {
     }
 }
 
-/// What all workers have done, those that are gone too.
-fn together(out: &mut Exposition, memory: &Memory) {
+/// What operations on the cache are, and which of them are timed: as [`cluster_cache::durations`] says.
+const CACHE_OPERATIONS: &str = "Time of operations on the shared cache as who asks sees it, what copies answer apart; of get, set and session one in 16 is timed, each delete and load.";
+
+/// What all workers have done, those that are gone too; and of what the master does as they do, it as well.
+fn together(out: &mut Exposition, memory: &Memory, cluster: &Cluster) {
     let mut sum: Totals = memory.departed.clone();
     for (_, beat) in memory.beats() {
         sum.add(beat);
     }
+    sum.asks.add(&cluster.emitter().asks());
+    sum.add_cache(&cluster_cache::durations());
     let totals = [
         (
             "cluster_requests_total",
@@ -252,12 +270,21 @@ fn together(out: &mut Exposition, memory: &Memory) {
         Histogram,
         "Time from the head of a request to the head of its answer, in all workers.",
     );
-    out.histogram(
-        &[],
-        &bounds(&sum.latency_counts),
-        sum.requests,
-        number(sum.busy_us) / 1e6,
+    out.histogram(&[], &sum.answers);
+    out.family(
+        "cluster_bridge_ask_duration_seconds",
+        Histogram,
+        "Time from a question to another process until its answer or why there is none, of all workers and the master; one in 16 is timed.",
     );
+    out.histogram(&[], &sum.asks);
+    out.family(
+        "cluster_cache_operation_duration_seconds",
+        Histogram,
+        CACHE_OPERATIONS,
+    );
+    for (operation, durations) in &sum.cache {
+        out.histogram(&[("operation", operation)], durations);
+    }
 }
 
 fn lifecycle(out: &mut Exposition, counts: &Counts) {
@@ -428,13 +455,6 @@ fn process(out: &mut Exposition, state: &ClusterState) {
         "When the process began, in seconds since 1970.",
     );
     out.sample(&[], began.unwrap_or_default().as_secs_f64());
-}
-
-fn bounds(counts: &[u64]) -> Vec<(f64, u64)> {
-    let seconds = LATENCY_BOUNDS_US.iter().map(|us| number(*us) / 1e6);
-    seconds
-        .zip(counts.iter().copied().chain(std::iter::repeat(0)))
-        .collect()
 }
 
 /// Numbers beyond 2^53 lose their last digits, as they do in Prometheus.

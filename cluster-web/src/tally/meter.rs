@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cluster_core::LATENCY_BOUNDS_US;
+use cluster_core::{DurationCounter, Durations};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,8 @@ pub struct Traffic {
     pub abandoned: u64,
     /// Requests under way now, the sending of their bodies included.
     pub in_flight: u32,
-    /// Requests answered within each of [`LATENCY_BOUNDS_US`], each including the ones before.
-    pub within: [u64; LATENCY_BOUNDS_US.len()],
-    /// The time of all answers together, each from the request's head to its answer's head.
-    pub total: Duration,
+    /// The time of each answer, from the request's head to its answer's head.
+    pub answers: Durations,
     /// Requests answered since the snapshot before.
     pub recent: u64,
     /// The median since the snapshot before; zero where there was no request. Two digits are exact.
@@ -50,34 +48,16 @@ pub struct Traffic {
 /// What a thread counts under its lock.
 #[derive(Default)]
 struct Counts {
-    requests: u64,
     errors: u64,
     panics: u64,
     abandoned: u64,
-    total: Duration,
-    /// Requests whose time was between two bounds, the last of them the one that is not exceeded.
-    between: [u64; LATENCY_BOUNDS_US.len()],
 }
 
 impl Counts {
     fn add(&mut self, other: &Counts) {
-        self.requests += other.requests;
         self.errors += other.errors;
         self.panics += other.panics;
         self.abandoned += other.abandoned;
-        self.total += other.total;
-        for (mine, others) in self.between.iter_mut().zip(other.between) {
-            *mine += others;
-        }
-    }
-
-    /// How many were answered within each bound.
-    fn within(&self) -> [u64; LATENCY_BOUNDS_US.len()] {
-        let mut sum = 0;
-        self.between.map(|count| {
-            sum += count;
-            sum
-        })
     }
 }
 
@@ -90,6 +70,7 @@ struct Ledger {
 pub struct Meter {
     in_flight: AtomicU32,
     connections: AtomicU64,
+    answers: DurationCounter,
     ledger: Mutex<Ledger>,
 }
 
@@ -98,6 +79,7 @@ impl Meter {
         Meter {
             in_flight: AtomicU32::new(0),
             connections: AtomicU64::new(0),
+            answers: DurationCounter::default(),
             ledger: Mutex::new(Ledger {
                 counts: Counts::default(),
                 recent: empty(),
@@ -129,14 +111,9 @@ impl Meter {
 
     pub(crate) fn answered(&self, took: Duration, error: bool) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.answers.count(took);
         let mut ledger = self.ledger.lock();
-        ledger.counts.requests += 1;
         ledger.counts.errors += u64::from(error);
-        ledger.counts.total += took;
-        let bound = LATENCY_BOUNDS_US.partition_point(|bound| *bound < micros);
-        if let Some(count) = ledger.counts.between.get_mut(bound) {
-            *count += 1;
-        }
         ledger.recent.saturating_record(micros);
     }
 
@@ -175,6 +152,7 @@ impl Meters {
     pub fn take(&self) -> Traffic {
         let mut counts = Counts::default();
         let mut recent = empty();
+        let mut answers = Durations::default();
         let (mut in_flight, mut connections) = (0, 0);
         for meter in self.threads.lock().iter() {
             let span = {
@@ -185,18 +163,18 @@ impl Meters {
             // Both have the same bounds, so that nothing can be out of range.
             let added = recent.add(span);
             debug_assert!(added.is_ok());
+            answers.add(&meter.answers.durations());
             in_flight += meter.in_flight();
             connections += meter.connections.load(Relaxed);
         }
         Traffic {
             connections,
-            requests: counts.requests,
+            requests: answers.count,
             errors: counts.errors,
             panics: counts.panics,
             abandoned: counts.abandoned,
             in_flight,
-            within: counts.within(),
-            total: counts.total,
+            answers,
             recent: recent.len(),
             p50: Duration::from_micros(recent.value_at_quantile(0.5)),
             p99: Duration::from_micros(recent.value_at_quantile(0.99)),
@@ -232,7 +210,8 @@ mod tests {
         assert!(traffic.max >= Duration::from_secs(60));
         // 1 to 99 ms: within 500 µs none, 1 ms one, 2.5 ms two, ..., 50 ms fifty, 100 ms all but the one of ten minutes.
         let within = [0, 1, 2, 5, 10, 25, 50, 99, 99, 99, 99, 99, 99, 99];
-        assert_eq!(traffic.within, within);
+        assert_eq!(traffic.answers.within[6..], within);
+        assert_eq!(traffic.answers.within[..6], [0; 6]);
 
         two.done();
         one.answered(Duration::from_millis(7), false);

@@ -12,6 +12,7 @@ mod processes;
 mod seccomp;
 mod setup;
 mod states;
+mod users;
 mod waiting;
 
 pub(crate) use browser::Browser;
@@ -24,6 +25,7 @@ pub(crate) use processes::{children, signal, variables};
 pub(crate) use seccomp::Ptrace;
 pub(crate) use setup::{Setup, place_program};
 pub(crate) use states::ServingWatch;
+pub(crate) use users::Users;
 pub(crate) use waiting::{soon, within};
 
 /// The signals by name.

@@ -11,9 +11,29 @@ const CORE: &str = "cluster-core/src/";
 
 /// The layers: a module may import from itself and from those that stand before it.
 const ORDER: &[&str] = &[
-    "error", "id", "sys", "build", "options", "log", "panics", "look", "wire", "protocol",
-    "bridge", "endpoint", "emitter", "events", "status", "health", "node", "worker", "master",
-    "operator", "parent", "cluster",
+    "error",
+    "id",
+    "durations",
+    "sys",
+    "build",
+    "options",
+    "log",
+    "panics",
+    "look",
+    "wire",
+    "protocol",
+    "bridge",
+    "endpoint",
+    "emitter",
+    "events",
+    "status",
+    "health",
+    "node",
+    "worker",
+    "master",
+    "operator",
+    "parent",
+    "cluster",
 ];
 
 /// Imports that the order would allow, and that must not be all the same.

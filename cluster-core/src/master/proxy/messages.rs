@@ -35,7 +35,7 @@ pub(crate) enum What {
     /// Its link is gone.
     Unlinked,
     /// It is alive.
-    Beat(Beat),
+    Beat(Box<Beat>),
     /// It serves at this address of its own alone; or why it cannot.
     Isolated(Result<String, String>),
     /// It has ended; nothing more comes from it.

@@ -7,7 +7,7 @@ import { known } from './state.js';
 import { listen } from './stream.js';
 
 const COLUMNS = [
-  ['Namespace'], ['Entries'], ['Bytes'], ['Hit rate'], ['Hits'], ['Misses'], ['Loads', 'wide-only'], ['Loading', 'wide-only'], ['Expired', 'wide-only'], ['Evicted', 'wide-only'],
+  ['Namespace'], ['Entries'], ['Bytes'], ['Hit rate'], ['Hits', 'wide-only'], ['Misses', 'wide-only'], ['Loads', 'wide-only'], ['Loading', 'wide-only'], ['Expired', 'wide-only'], ['Evicted', 'wide-only'],
 ];
 /** The height of a key, and how many are laid out beyond what is seen. */
 const KEY = 28;

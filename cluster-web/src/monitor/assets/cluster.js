@@ -7,7 +7,7 @@ import { lookAt } from './process.js';
 import { known, now } from './state.js';
 
 const facts = {};
-for (const [name, label] of [['serving', 'Serving'], ['up', 'Up'], ['build', 'Build'], ['master', 'Master'], ['manager', 'Cache'], ['verdict', 'Health']]) {
+for (const [name, label] of [['serving', 'Serving'], ['verdict', 'Health'], ['master', 'Master'], ['manager', 'Cache'], ['build', 'Build'], ['up', 'Up']]) {
   facts[name] = make('dd', {}, '–');
   at('facts').append(make('div', {}, make('dt', {}, label), facts[name]));
 }

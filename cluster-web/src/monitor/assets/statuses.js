@@ -2,6 +2,7 @@
 
 import { ask, toast } from './act.js';
 import { at, make, write } from './dom.js';
+import { known } from './state.js';
 
 const EVERY = 5_000;
 const all = make('div');
@@ -65,13 +66,24 @@ async function show(name) {
     let row = status.rows.get(entry.pid);
     if (!row) {
       row = { value: make('code', { tabindex: '0' }) };
-      row.element = make('div', { class: 'value' }, make('span', { class: 'dim' }, `pid ${entry.pid}`), row.value);
+      row.element = make('div', { class: 'value' }, make('span', { class: 'dim' }, processOf(entry.pid)), row.value);
       status.rows.set(entry.pid, row);
       status.values.append(row.element);
     }
-    write(row.value, entry.error ?? JSON.stringify(entry.status));
+    write(row.value, entry.error ?? spaced(entry.status));
   }
 }
+
+function processOf(pid) {
+  const { cluster, workers } = known.picture;
+  const worker = Object.keys(workers).find((id) => workers[id].pid === pid);
+  const role = { [cluster.master?.pid]: 'master', [cluster.cache_manager?.pid]: 'cache manager' }[pid];
+  const name = worker ? `worker ${worker}` : role;
+  return name ? `${name}, pid ${pid}` : `pid ${pid}`;
+}
+
+/** JSON that is wrapped between its members, and not within them. */
+const spaced = (value) => JSON.stringify(value, null, 1).replace(/\n */g, ' ');
 
 function editor(name, path) {
   const input = make('input', { 'aria-label': `A new value for ${name}, as JSON`, placeholder: 'A new value, as JSON', class: 'mono' });

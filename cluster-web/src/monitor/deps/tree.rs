@@ -40,7 +40,45 @@ enum Kind {
 /// A tree is no deeper: a chain of packages is not, either.
 const DEEPEST: usize = 64;
 
+/// Each dependency of each package is a place in the tree, where it is told by its name, version and source: some hundred bytes, and a list is
+/// not to make more of them than can be held. 418 packages have 1166.
+const MOST_DEPENDENCIES: usize = 32_768;
+const LONGEST_TEXT: usize = 256;
+
+/// Why a list is not made a tree.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Misfit {
+    #[error("it names no package")]
+    Empty,
+    #[error("it names {0} dependencies of packages (allowed: up to {MOST_DEPENDENCIES})")]
+    Dependencies(usize),
+    #[error(
+        "the name, version or source of a package has {0} bytes (allowed: up to {LONGEST_TEXT})"
+    )]
+    Text(usize),
+}
+
 impl Packages {
+    /// Whether it makes a tree of bounded size.
+    pub(super) fn check(&self) -> Result<(), Misfit> {
+        if self.packages.is_empty() {
+            return Err(Misfit::Empty);
+        }
+        let all = self.packages.iter();
+        let dependencies = all.map(|package| package.dependencies.len()).sum();
+        if dependencies > MOST_DEPENDENCIES {
+            return Err(Misfit::Dependencies(dependencies));
+        }
+        let texts = self
+            .packages
+            .iter()
+            .flat_map(|package| [&package.name, &package.version, &package.source]);
+        match texts.map(String::len).max() {
+            Some(longest) if longest > LONGEST_TEXT => Err(Misfit::Text(longest)),
+            _ => Ok(()),
+        }
+    }
+
     /// The tree of the package that is the program. One that is needed in several places has its own dependencies where the way to it is
     /// shortest; elsewhere it is marked `repeated`.
     pub(super) fn tree(&self) -> Value {

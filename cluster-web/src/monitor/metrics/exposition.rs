@@ -1,6 +1,9 @@
 //! The text format of Prometheus, version 0.0.4: pure.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
+
+use cluster_core::Durations;
 
 /// What a family of samples is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +49,14 @@ impl Exposition {
         self.line("", labels, None, value);
     }
 
-    /// The samples of one histogram: how many were within each bound, how many there were, and their sum.
-    pub(super) fn histogram(
-        &mut self,
-        labels: &[Label<'_>],
-        within: &[(f64, u64)],
-        count: u64,
-        sum: f64,
-    ) {
-        for (bound, within) in within {
+    /// The samples of one histogram, in seconds.
+    pub(super) fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations) {
+        for (bound, within) in durations.buckets() {
             self.line("_bucket", labels, Some(("le", &bound.to_string())), within);
         }
+        let (count, total) = (durations.count, Duration::from_nanos(durations.total_ns));
         self.line("_bucket", labels, Some(("le", "+Inf")), count);
-        self.line("_sum", labels, None, sum);
+        self.line("_sum", labels, None, total.as_secs_f64());
         self.line("_count", labels, None, count);
     }
 
@@ -103,6 +101,7 @@ fn escape(value: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster_core::DurationCounter;
 
     #[test]
     fn samples_are_lines() {
@@ -110,20 +109,37 @@ mod tests {
         out.family("a_total", Kind::Counter, "How many.");
         out.sample(&[], 3);
         out.sample(&[("name", "a\"b\\c\nd"), ("x", "é")], 0.5);
+        let counter = DurationCounter::new();
+        counter.count(Duration::from_micros(400));
+        counter.count(Duration::from_millis(1500));
+        counter.count(Duration::from_secs(60));
         out.family("t_seconds", Kind::Histogram, "How long.");
-        out.histogram(&[("worker", "1")], &[(0.0005, 1), (1.0, 2)], 3, 4.5);
+        out.histogram(&[("worker", "1")], &counter.durations());
+        let text = out.text();
         let wanted = r#"# HELP a_total How many.
 # TYPE a_total counter
 a_total 3
 a_total{name="a\"b\\c\nd",x="é"} 0.5
 # HELP t_seconds How long.
 # TYPE t_seconds histogram
+t_seconds_bucket{worker="1",le="0.000005"} 0
+"#;
+        assert!(text.starts_with(wanted), "{text}");
+        let wanted = r#"
+t_seconds_bucket{worker="1",le="0.00025"} 0
 t_seconds_bucket{worker="1",le="0.0005"} 1
-t_seconds_bucket{worker="1",le="1"} 2
+t_seconds_bucket{worker="1",le="0.001"} 1
+"#;
+        assert!(text.contains(wanted), "{text}");
+        let wanted = r#"
+t_seconds_bucket{worker="1",le="1"} 1
+t_seconds_bucket{worker="1",le="2.5"} 2
+t_seconds_bucket{worker="1",le="5"} 2
+t_seconds_bucket{worker="1",le="10"} 2
 t_seconds_bucket{worker="1",le="+Inf"} 3
-t_seconds_sum{worker="1"} 4.5
+t_seconds_sum{worker="1"} 61.5004
 t_seconds_count{worker="1"} 3
 "#;
-        assert_eq!(out.text(), wanted);
+        assert!(text.ends_with(wanted), "{text}");
     }
 }

@@ -103,7 +103,7 @@ fn a_bad_filter_is_one_clear_error_and_changes_nothing() {
         "/debug/log-level/1",
         r#"{"filter":"hello=loud"}"#,
     );
-    assert_eq!(answer.unwrap().status, 400);
+    assert_eq!(answer.unwrap().status, 422);
     assert_eq!(
         set(&cluster, Subject::Worker(1), Some("warn")).unwrap()["before"],
         "info"

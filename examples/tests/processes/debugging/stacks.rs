@@ -182,7 +182,7 @@ fn a_flame_graph_shows_what_a_busy_worker_does() {
         cluster
             .ask(&format!("/debug/profile/{pid}?seconds=0"))
             .status,
-        400
+        422
     );
     let error = cluster
         .operate(Operation::Debug(Debugging::Profile {

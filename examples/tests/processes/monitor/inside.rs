@@ -1,12 +1,12 @@
 //! Looking into a process from the page, in a real browser.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::page::look;
 use crate::support::{Address, Browser, Cluster, Connection, Load, Setup, within};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -268,14 +268,7 @@ fn nobody_is_kept_out_of_what_is_inside() {
                 wide.as_i64().is_some_and(|more| more <= 0),
                 "{what} is to be scrolled sideways by {wide}"
             );
-            keep(
-                &browser,
-                &format!(
-                    "{what}-{}-{}",
-                    ["desktop", "phone"][usize::from(phone)],
-                    ["light", "dark"][usize::from(dark)]
-                ),
-            );
+            browser.keep(&format!("{what}-{}", look(phone, dark)));
         };
         let id = cluster.serving()[0].id;
         open(&browser, &cluster, &format!("#process/{id}/log"));
@@ -309,11 +302,4 @@ fn nobody_is_kept_out_of_what_is_inside() {
     load.end().assert_lost_only_to(&[]);
     drop(browser);
     cluster.stop();
-}
-
-/// A picture of what is in sight, where `PICTURES` names a directory.
-fn keep(browser: &Browser, name: &str) {
-    if let Some(kept) = std::env::var_os("PICTURES").map(PathBuf::from) {
-        fs::write(kept.join(format!("monitor-{name}.png")), browser.picture()).unwrap();
-    }
 }

@@ -1,4 +1,4 @@
-//! What orchestrators are told, and what the program says that it is made of.
+//! What orchestrators are told.
 
 use crate::support::{Connection, Setup, Signal, within};
 use std::time::Duration;
@@ -44,36 +44,4 @@ fn readiness_waits_for_all_workers_and_follows_marks() {
     assert_eq!(cluster.ask("/readyz").body, "not ready: marked down\n");
     assert_eq!(cluster.ask("/healthz").status, 200);
     cluster.stop();
-}
-
-#[test]
-fn the_program_says_what_it_is_made_of() {
-    let cluster = Setup::hello().start();
-    let deps = cluster.ask("/deps").json();
-    assert_eq!(
-        (&deps["name"], &deps["from"]),
-        (&"examples".into(), &"Cargo.lock".into())
-    );
-    let own = &deps["dependencies"]["cluster-web"];
-    assert_eq!(
-        (&own["version"], &own["source"]),
-        (&env!("CARGO_PKG_VERSION").into(), &"local".into())
-    );
-    let serde = &deps["dependencies"]["serde"];
-    assert_eq!(serde["source"], "crates.io");
-    assert!(serde["version"].is_string());
-    assert!(
-        deps["dependencies"]["fantoccini"].is_null(),
-        "only tests need it"
-    );
-    cluster.stop();
-
-    let silent = Setup::chatter().start();
-    let answer = silent.ask("/deps");
-    assert_eq!(answer.status, 404);
-    assert!(
-        answer.body.contains("cluster_web::dependencies!()"),
-        "{answer:?}"
-    );
-    silent.stop();
 }

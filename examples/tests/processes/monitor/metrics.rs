@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{Cluster, Setup, Signal, signal, soon};
+use crate::support::{Cluster, Connection, Setup, Signal, signal, soon};
 
 /// A family's type, and its samples by their labels.
 #[derive(Debug, Default)]
@@ -220,5 +220,92 @@ fn namespaces_of_the_cache_have_their_figures() {
         (4.0, 1.0)
     );
     assert!(of("cluster_cache_size_bytes") > 0.0);
+    cluster.stop();
+}
+
+/// One in 16 of so many, which two threads have done.
+fn is_sampled(timed: f64, all: f64) -> bool {
+    (timed - all / 16.0).abs() <= 4.0
+}
+
+#[test]
+fn operations_of_the_cache_and_questions_are_timed_by_who_asks() {
+    const LOADS: u32 = 20;
+    const READS: u32 = 620;
+    const WRITES: u32 = 320;
+    let cluster = Setup::shop().flag("--backend-ms", 30).start();
+    for n in 0..LOADS {
+        assert_eq!(cluster.get(&format!("/product/{n}")).status, 200);
+    }
+    for n in 0..READS {
+        let path = format!("/product/{}", n % LOADS);
+        assert_eq!(cluster.get(&path).status, 200);
+    }
+    for n in 0..WRITES {
+        let path = format!("/product/{n}?cents=7");
+        let mut connection = Connection::open(&cluster.app()).unwrap();
+        let answer = connection.exchange("POST", &path, &[("connection", "close")], "");
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    let operations = "cluster_cache_operation_duration_seconds";
+    let of = |families: &BTreeMap<String, Family>, operation: &str, sample: &str| {
+        let (name, le) = sample.split_once(' ').unwrap_or((sample, ""));
+        let key = format!("_{name}{{operation=\"{operation}\"{le}}}");
+        families[operations].samples.get(&key).copied()
+    };
+    let requests = f64::from(LOADS + READS + WRITES);
+    let families = soon("heartbeats that tell of all", || {
+        let families = metrics(&cluster);
+        let answered = families["cluster_requests_total"].samples["{}"];
+        (answered >= requests).then_some(families)
+    });
+    // Each load is timed, and takes as long as the backend.
+    assert_eq!(of(&families, "load", "count"), Some(f64::from(LOADS)));
+    assert_eq!(of(&families, "load", "bucket ,le=\"0.025\""), Some(0.0));
+    let loading = of(&families, "load", "sum").unwrap();
+    assert!(loading >= 0.03 * f64::from(LOADS), "{loading}");
+    // A load begins with a read that finds nothing.
+    let reads = of(&families, "get", "count").unwrap();
+    assert!(is_sampled(reads, f64::from(LOADS + READS)), "{reads}");
+    let writes = of(&families, "set", "count").unwrap();
+    assert!(is_sampled(writes, f64::from(WRITES)), "{writes}");
+    assert!(of(&families, "get", "sum").unwrap() < of(&families, "load", "sum").unwrap());
+    assert_eq!(of(&families, "delete", "count"), None, "there was none");
+
+    // The master is asked once for each load: what workers do adds up.
+    let asks = &families["cluster_worker_bridge_ask_duration_seconds"].samples;
+    let counts = asks.iter().filter(|(key, _)| key.starts_with("_count"));
+    let counts: Vec<f64> = counts.map(|(_, count)| *count).collect();
+    assert!(counts.len() == 2 && is_sampled(counts.iter().sum(), f64::from(LOADS)));
+    for (all, of_workers) in [
+        (
+            operations,
+            "cluster_worker_cache_operation_duration_seconds",
+        ),
+        (
+            "cluster_request_duration_seconds",
+            "cluster_worker_request_duration_seconds",
+        ),
+    ] {
+        let counts = |name: &str| {
+            let samples = families[name].samples.iter();
+            let counts = samples.filter(|(key, _)| key.starts_with("_count"));
+            counts.map(|(_, count)| count).sum::<f64>()
+        };
+        assert_eq!(counts(all), counts(of_workers), "{all}");
+    }
+
+    // What a worker did stays counted, and the master's own questions are in the sum.
+    let asked = |families: &BTreeMap<String, Family>| {
+        families["cluster_bridge_ask_duration_seconds"].samples["_count{}"]
+    };
+    let before = asked(&families);
+    assert!(signal(cluster.serving()[0].pid, Signal::KILL));
+    for _ in 0..32 {
+        assert_eq!(cluster.ask("/status/os").status, 200);
+    }
+    let after = metrics(&cluster);
+    assert!(asked(&after) > before, "{before}");
+    assert!(of(&after, "load", "count") >= of(&families, "load", "count"));
     cluster.stop();
 }

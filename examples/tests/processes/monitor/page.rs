@@ -1,11 +1,10 @@
 //! The page at `/debug`, in a real browser.
 
-use std::fs;
-use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use cluster_core::Operation;
 
-use crate::support::{Browser, Cluster, Connection, Setup, Signal, signal, soon};
+use crate::support::{Browser, Cluster, Setup, Signal, Users, signal, soon, within};
 
 fn page(cluster: &Cluster) -> String {
     format!("http://127.0.0.1:{}/debug", cluster.monitor().port())
@@ -222,49 +221,43 @@ fn statuses_are_set_and_dependencies_searched() {
     cluster.stop();
 }
 
+/// What a picture is called after.
+pub(super) fn look(phone: bool, dark: bool) -> String {
+    let size = ["desktop", "phone"][usize::from(phone)];
+    format!("{size}-{}", ["light", "dark"][usize::from(dark)])
+}
+
 #[test]
 fn nobody_is_kept_out() {
     let cluster = Setup::shop().flag("--backend-ms", 0).start();
     assert_eq!(cluster.get("/product/fig").status, 200);
     let browser = Browser::start();
-    for dark in [false, true] {
-        for phone in [false, true] {
-            browser.look_like(phone, dark);
-            open(&browser, &cluster, 2);
-            assert_eq!(
-                browser.barriers(),
-                Vec::<String>::new(),
-                "workers, phone {phone}, dark {dark}"
-            );
-            browser.run("location.hash = '#caches'");
-            browser.click("#caches tbody button");
-            browser.click("#caches .list button");
-            browser.until("document.querySelector('#caches pre').textContent.includes('cents')");
-            assert_eq!(
-                browser.barriers(),
-                Vec::<String>::new(),
-                "caches, phone {phone}, dark {dark}"
-            );
-            browser.run("location.hash = '#statuses'");
-            browser.until("document.querySelectorAll('#statuses .value').length > 3");
-            assert_eq!(
-                browser.barriers(),
-                Vec::<String>::new(),
-                "statuses, phone {phone}, dark {dark}"
-            );
-            browser.run("location.hash = '#dependencies'");
-            browser.until("document.querySelectorAll('#dependencies li').length > 3");
-            assert_eq!(
-                browser.barriers(),
-                Vec::<String>::new(),
-                "dependencies, phone {phone}, dark {dark}"
-            );
+    for (phone, dark) in [(false, false), (true, false), (false, true), (true, true)] {
+        browser.look_like(phone, dark);
+        let passes = |what: &str| {
+            let look = look(phone, dark);
+            let barriers = browser.barriers();
+            assert!(barriers.is_empty(), "{what}, {look}: {barriers:#?}");
             let wide = browser.eval("document.documentElement.scrollWidth - innerWidth");
             assert!(
                 wide.as_i64().is_some_and(|more| more <= 0),
-                "it is to be scrolled sideways by {wide}"
+                "{what}, {look}: it is to be scrolled sideways by {wide}"
             );
-        }
+            browser.keep(&format!("{what}-{look}"));
+        };
+        open(&browser, &cluster, 2);
+        passes("two-workers");
+        browser.run("location.hash = '#caches'");
+        browser.click("#caches tbody button");
+        browser.click("#caches .list button");
+        browser.until("document.querySelector('#caches pre').textContent.includes('cents')");
+        passes("caches");
+        browser.run("location.hash = '#statuses'");
+        browser.until("document.querySelectorAll('#statuses .value').length > 3");
+        passes("statuses");
+        browser.run("location.hash = '#dependencies'");
+        browser.until("document.querySelectorAll('#dependencies li').length > 3");
+        passes("dependencies");
     }
     browser.look_like(false, false);
     open(&browser, &cluster, 2);
@@ -288,31 +281,28 @@ fn pictures_can_be_taken() {
         .flag("--heartbeat-interval", "500")
         .start();
     let browser = Browser::start();
-    let kept = std::env::var_os("PICTURES").map(PathBuf::from);
     // A line wants two points, of ten seconds each, and a picture for people more of them.
-    let seconds = if kept.is_some() { 150 } else { 3 };
-    let app = cluster.app();
-    let begun = std::time::Instant::now();
-    while begun.elapsed().as_secs() < seconds {
-        let n = fastrand::u32(0..400);
-        Connection::get(&app, &format!("/product/sku-{n}")).unwrap();
-    }
+    let kept = std::env::var_os("PICTURES").is_some();
+    let seconds = if kept { 150 } else { 3 };
+    let pace = Duration::from_millis(4);
+    let users = Users::on(&cluster.app(), pace, |_| {
+        format!("/product/sku-{}", fastrand::u32(0..400))
+    });
+    let begun = Instant::now();
+    within(
+        Duration::from_secs(seconds * 2),
+        "what is to be seen",
+        || (begun.elapsed().as_secs() >= seconds).then_some(()),
+    );
     let worker = u32::try_from(cluster.serving()[1].id).unwrap();
     cluster.operate(Operation::Recycle { worker }).unwrap();
-    for (name, phone, dark) in [
-        ("desktop-light", false, false),
-        ("desktop-dark", false, true),
-        ("phone-light", true, false),
-        ("phone-dark", true, true),
-    ] {
+    for (phone, dark) in [(false, false), (false, true), (true, false), (true, true)] {
         browser.look_like(phone, dark);
         open(&browser, &cluster, 4);
-        let picture = browser.picture();
-        assert!(picture.starts_with(b"\x89PNG"));
-        if let Some(kept) = &kept {
-            fs::write(kept.join(format!("monitor-{name}.png")), picture).unwrap();
-        }
+        assert!(browser.picture().starts_with(b"\x89PNG"));
+        browser.keep(&look(phone, dark));
     }
+    assert!(users.end() > 100);
     drop(browser);
     cluster.stop();
 }

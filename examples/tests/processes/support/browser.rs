@@ -1,6 +1,7 @@
 //! A real browser: chromium without a window, driven by chromedriver.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -179,6 +180,14 @@ impl Browser {
             "Emulation.setEmulatedMedia",
             json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }, { "name": "prefers-reduced-motion", "value": "reduce" }] }),
         );
+    }
+
+    /// Writes a picture of what is in sight to `monitor-NAME.png`, where the variable `PICTURES` names a directory.
+    pub(crate) fn keep(&self, name: &str) {
+        if let Some(kept) = std::env::var_os("PICTURES").map(PathBuf::from) {
+            let written = std::fs::write(kept.join(format!("monitor-{name}.png")), self.picture());
+            written.expect("a picture is kept");
+        }
     }
 
     pub(crate) fn picture(&self) -> Vec<u8> {

@@ -144,6 +144,24 @@ impl Setup {
         self
     }
 
+    /// Runs it from a copy of its own that has one more section.
+    pub(crate) fn section(self, name: &str, bytes: &[u8]) -> Self {
+        let made = self.copied();
+        let (plain, content) = (made.path("plain"), made.path("section"));
+        fs::rename(&made.program, &plain).expect("it is ours");
+        fs::write(&content, bytes).expect("a file is written");
+        let added = Command::new("objcopy")
+            .arg("--add-section")
+            .arg(format!("{name}={}", content.display()))
+            .args([&plain, &made.program])
+            .status();
+        assert!(
+            added.is_ok_and(|status| status.success()),
+            "objcopy adds it"
+        );
+        made
+    }
+
     /// A descriptor that the program finds open, as a service manager gives it: the first as 3, the second as 4.
     pub(crate) fn given(mut self, fd: impl Into<OwnedFd>, name: &str) -> Self {
         assert!(self.given.len() < 2, "there is room for two");
