@@ -12,6 +12,7 @@ mod flame;
 mod maps;
 mod obstacle;
 mod permission;
+mod probes;
 mod profile;
 mod program;
 mod stacks;

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use framehop::{
     CacheNative, ExplicitModuleSectionInfo, Module, UnwindRegsNative, Unwinder, UnwinderNative,
@@ -12,6 +14,7 @@ use object::elf::PF_X;
 use object::{Object, ObjectSection, ObjectSegment, ReadCache, ReadRef, SegmentFlags};
 
 use super::maps::{self, Mapping};
+use super::probes::{Section, Tables};
 use crate::sys::ptrace::Registers;
 
 /// A stack has no more frames than this; what is deeper is cut off.
@@ -37,7 +40,9 @@ pub(super) struct Image {
 /// All that code is executed from in one process.
 pub(super) struct Program {
     images: Vec<Image>,
-    unwinder: UnwinderNative<Vec<u8>, framehop::MayAllocateDuringUnwind>,
+    /// Of those files that have any.
+    tables: Vec<Tables>,
+    unwinder: UnwinderNative<Arc<[u8]>, framehop::MayAllocateDuringUnwind>,
     cache: CacheNative<framehop::MayAllocateDuringUnwind>,
 }
 
@@ -46,6 +51,7 @@ impl Program {
     pub(super) fn of(pid: u32, memory: &File) -> io::Result<Self> {
         let mut program = Program {
             images: Vec::new(),
+            tables: Vec::new(),
             unwinder: UnwinderNative::new(),
             cache: CacheNative::new(),
         };
@@ -83,10 +89,17 @@ impl Program {
             let bytes = stack.get(at..at + 8).ok_or(())?;
             Ok(u64::from_le_bytes(bytes.try_into().map_err(drop)?))
         };
+        let mut addresses = Vec::new();
+        let tables = self
+            .tables
+            .iter()
+            .find(|tables| tables.mapped.contains(&registers.ip));
+        let caller = tables.and_then(|tables| tables.caller(registers, read));
+        addresses.extend(caller.map(|_| registers.ip));
+        let from = caller.unwrap_or(registers);
         let mut frames =
             self.unwinder
-                .iter_frames(registers.ip, native(registers), &mut self.cache, &mut read);
-        let mut addresses = Vec::new();
+                .iter_frames(from.ip, native(from), &mut self.cache, &mut read);
         while let Ok(Some(frame)) = frames.next() {
             addresses.push(frame.address_for_lookup());
             if addresses.len() == DEEPEST {
@@ -146,10 +159,14 @@ impl Program {
         };
         let bytes = |name| {
             let section = file.section_by_name(name)?;
-            section
-                .uncompressed_data()
-                .ok()
-                .map(|data| data.into_owned())
+            let data = section.uncompressed_data().ok()?;
+            Some(Arc::<[u8]>::from(&*data))
+        };
+        let section = |range: &Option<Range<u64>>, bytes: &Option<Arc<[u8]>>| {
+            Some(Section {
+                address: range.as_ref()?.start,
+                bytes: bytes.clone()?,
+            })
         };
         let sections = ExplicitModuleSectionInfo {
             base_svma: 0,
@@ -163,6 +180,17 @@ impl Program {
             ..Default::default()
         };
         let addresses = mapping.start..mapping.end;
+        let eh_frame = section(&sections.eh_frame_svma, &sections.eh_frame);
+        let eh_frame_hdr = section(&sections.eh_frame_hdr_svma, &sections.eh_frame_hdr);
+        if let (Some(eh_frame), Some(eh_frame_hdr)) = (eh_frame, eh_frame_hdr) {
+            self.tables.push(Tables {
+                mapped: addresses.clone(),
+                bias,
+                text: sections.text_svma.as_ref().map_or(0, |text| text.start),
+                eh_frame,
+                eh_frame_hdr,
+            });
+        }
         let module = Module::new(mapping.name.clone(), addresses, bias, sections);
         self.unwinder.add_module(module);
         Some(bias)
@@ -177,4 +205,84 @@ fn native(registers: Registers) -> UnwindRegsNative {
 #[cfg(target_arch = "aarch64")]
 fn native(registers: Registers) -> UnwindRegsNative {
     UnwindRegsNative::new(registers.lr, registers.sp, registers.fp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::io::{BufRead, BufReader};
+    use std::mem::MaybeUninit;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::look::symbols::Symbols;
+    use crate::sys::ptrace::Tracer;
+
+    const TURNS: &str = "CLUSTER_TEST_TOUCHES_PAGES";
+
+    /// A process that is killed when this is dropped.
+    struct Gone(Child);
+
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// Its frame has many pages, and most of its time goes into touching them.
+    #[inline(never)]
+    fn touches_pages() {
+        let pages = MaybeUninit::<[u8; 256 * 1024]>::uninit();
+        black_box(&pages);
+    }
+
+    /// Not a test of its own, but the process that another one looks at.
+    #[test]
+    fn a_process_that_touches_pages() {
+        if std::env::var_os(TURNS).is_none() {
+            return;
+        }
+        println!("\nruns");
+        loop {
+            touches_pages();
+        }
+    }
+
+    #[test]
+    fn a_stack_is_whole_wherever_a_thread_is_met() {
+        let name = "look::program::tests::a_process_that_touches_pages";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(TURNS, "")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut child = Gone(child);
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "runs"));
+        let pid = child.0.id();
+        let mut tracer = Tracer::of(pid).unwrap();
+        let mut program = Program::of(pid, tracer.memory()).unwrap();
+        let (mut symbols, mut stack) = (Symbols::default(), vec![1; 512 * 1024]);
+        let threads = crate::look::threads::of(pid).unwrap();
+        let runs = |thread: &&i32| {
+            let about = crate::look::threads::about(pid, **thread);
+            about.is_some_and(|(name, _)| name.starts_with("look::"))
+        };
+        let thread = *threads.iter().find(runs).unwrap();
+        for _ in 0..500 {
+            let read = tracer.read(thread, &mut stack, std::time::Duration::from_secs(5));
+            let (registers, length, _) = read.unwrap();
+            let addresses = program.unwind(registers, &stack[..length]);
+            let mut names = Vec::new();
+            for address in addresses {
+                let here = symbols.at(&program, address).iter();
+                names.extend(here.map(|symbol| symbol.function.clone()));
+            }
+            let has = |what: &str| names.iter().any(|name| name.ends_with(what));
+            assert!(has("a_process_that_touches_pages"), "{names:#?}");
+            assert!(has("::thread_start"), "{names:#?}");
+        }
+    }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Registers {
     pub(crate) fp: u64,
     /// Where the function returns to, on processors that keep it in a register.
     pub(crate) lr: u64,
+    /// Of x86-64: where a frame is to end while its pages are touched.
+    pub(crate) r11: u64,
 }
 
 /// Why a thread could not be read.
@@ -185,6 +187,7 @@ fn of_interest(all: &libc::user_regs_struct) -> Registers {
         sp: all.rsp,
         fp: all.rbp,
         lr: 0,
+        r11: all.r11,
     }
 }
 
@@ -195,6 +198,7 @@ fn of_interest(all: &libc::user_regs_struct) -> Registers {
         sp: all.sp,
         fp: all.regs[29],
         lr: all.regs[30],
+        r11: 0,
     }
 }
 
