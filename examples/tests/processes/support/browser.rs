@@ -1,5 +1,6 @@
 //! A real browser: chromium without a window, driven by chromedriver.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use super::axe;
-use super::waiting::within;
+use super::waiting::{within, within_or};
 
 /// How long the page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,13 +121,18 @@ impl Browser {
     /// Waits until an expression holds.
     #[track_caller]
     pub(crate) fn until(&self, expression: &str) {
-        within(PATIENCE, expression, || {
-            let shows = self.runtime.block_on(
-                self.client
-                    .execute(&format!("return !!({expression});"), vec![]),
-            );
-            matches!(shows, Ok(Value::Bool(true))).then_some(())
-        });
+        let shown = RefCell::new(Value::Null);
+        let look = format!("return [!!({expression}), document.body.innerText];");
+        let holds = || {
+            let looked = self.runtime.block_on(self.client.execute(&look, vec![]));
+            let Ok(Value::Array(mut both)) = looked else {
+                return None;
+            };
+            shown.replace(both.pop().unwrap_or_default());
+            (both == [Value::Bool(true)]).then_some(())
+        };
+        let what = || format!("{expression}; the page shows {}", shown.borrow());
+        within_or(PATIENCE, what, holds);
     }
 
     /// Clicks what a selector means, as a person does: it must be in sight, and nothing in front of it.

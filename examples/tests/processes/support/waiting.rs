@@ -10,7 +10,17 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Looks until there is something, and fails the test after `limit`.
 #[track_caller]
-pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn within<T>(limit: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within_or(limit, || what.to_owned(), look)
+}
+
+/// The same, where what is missing is known only then.
+#[track_caller]
+pub(crate) fn within_or<T>(
+    limit: Duration,
+    what: impl Fn() -> String,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -18,8 +28,9 @@ pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> O
         }
         assert!(
             begun.elapsed() < limit,
-            "not within {} ms: {what}",
-            limit.as_millis()
+            "not within {} ms: {}",
+            limit.as_millis(),
+            what()
         );
         std::thread::sleep(LOOK); // wait: other processes' states can only be polled
     }
