@@ -17,8 +17,8 @@ use url::Url;
 use super::axe;
 use super::waiting::{within, within_or};
 
-/// How long the page may take to show something.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that the page may take to show something, on a busy machine: the names in a flame graph are read from a large program.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command of chromedriver's own, below the session.
 #[derive(Debug)]
