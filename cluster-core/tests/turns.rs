@@ -13,8 +13,8 @@ const READ: usize = 16 * 1024;
 /// What a frame has besides.
 const HEADER: usize = 8;
 
-/// Answers each message with its number. Says for each one below `few` how many others were heard since the last such.
-async fn serve(socket: &ServiceSocket, few: u64, between: &Rc<RefCell<Vec<u64>>>) {
+/// Answers each message with its number and so many bytes, those below `few` with none. Says for each one below `few` how many others were heard since the last such.
+async fn serve(socket: &ServiceSocket, few: u64, bytes: usize, between: &Rc<RefCell<Vec<u64>>>) {
     let others = Rc::new(Cell::new(0));
     for _ in 0..2 {
         let Admitted::Client(service) = socket.accept().await.unwrap().admit().await.unwrap()
@@ -22,14 +22,15 @@ async fn serve(socket: &ServiceSocket, few: u64, between: &Rc<RefCell<Vec<u64>>>
             panic!("a client is no successor");
         };
         let (answer, others, between) = (service.sender(), Rc::clone(&others), Rc::clone(between));
-        actix_rt::spawn(service.run(move |bytes| {
-            let (number, _): (u64, &[u8]) = read(bytes)?;
+        actix_rt::spawn(service.run(move |asked| {
+            let (number, _): (u64, &[u8]) = read(asked)?;
             if number < few {
                 between.borrow_mut().push(others.replace(0));
             } else {
                 others.set(others.get() + 1);
             }
-            answer.send(&number).unwrap();
+            let bytes = if number < few { 0 } else { bytes };
+            answer.send(&(number, vec![0_u8; bytes])).unwrap();
             Ok(())
         }));
     }
@@ -41,7 +42,8 @@ async fn connect(path: &Path) -> (Sender, UnboundedReceiver<u64>) {
     let sender = client.sender();
     let (heard, hears) = unbounded_channel();
     actix_rt::spawn(client.run(move |bytes| {
-        let _ = heard.send(read::<u64>(bytes)?);
+        let (number, _): (u64, &[u8]) = read(bytes)?;
+        let _ = heard.send(number);
         Ok(())
     }));
     (sender, hears)
@@ -71,7 +73,7 @@ async fn who_asks_one_thing_at_a_time_waits_for_little_of_what_another_asks_at_o
     let socket = ServiceSocket::bind(&path).unwrap();
     let between = Rc::default();
     let (_, (much, mut heard), (little, mut hears)) = tokio::join!(
-        serve(&socket, ONE_BY_ONE, &between),
+        serve(&socket, ONE_BY_ONE, 0, &between),
         connect(&path),
         connect(&path)
     );
@@ -104,8 +106,11 @@ async fn what_fills_a_read_to_the_last_byte_is_answered_all_the_same() {
     let path = directory.path().join("service.sock");
     let socket = ServiceSocket::bind(&path).unwrap();
     let between = Rc::default();
-    let (_, (much, mut heard), (little, mut hears)) =
-        tokio::join!(serve(&socket, 1, &between), connect(&path), connect(&path));
+    let (_, (much, mut heard), (little, mut hears)) = tokio::join!(
+        serve(&socket, 1, 0, &between),
+        connect(&path),
+        connect(&path)
+    );
     for round in 0..50 {
         // So that turns are short.
         little.send(&(0_u64, [0_u8; 0].as_slice())).unwrap();
@@ -118,4 +123,33 @@ async fn what_fills_a_read_to_the_last_byte_is_answered_all_the_same() {
             assert_eq!(heard.recv().await, Some(number));
         }
     }
+}
+
+/// More than may wait for a client while it is heard.
+#[actix_rt::test]
+async fn large_answers_to_what_is_asked_at_once_all_come() {
+    const AT_ONCE: u64 = 5000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("service.sock");
+    let socket = ServiceSocket::bind(&path).unwrap();
+    let between = Rc::default();
+    let (_, (much, mut heard), (little, mut hears)) = tokio::join!(
+        serve(&socket, 1, 4096, &between),
+        connect(&path),
+        connect(&path)
+    );
+    let asks_one_by_one = actix_rt::spawn(async move {
+        loop {
+            little.send(&(0_u64, [0_u8; 0].as_slice())).unwrap();
+            hears.recv().await.unwrap();
+        }
+    });
+    for number in 1..=AT_ONCE {
+        much.send(&(number, [0_u8; 0].as_slice())).unwrap();
+    }
+    for number in 1..=AT_ONCE {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(60), heard.recv()).await;
+        assert_eq!(next.unwrap(), Some(number));
+    }
+    asks_one_by_one.abort();
 }

@@ -136,13 +136,10 @@ async fn read_all(
         let turn = || bounds.turns.as_ref().map(|turns| turns.now());
         let free = buffer.len() - filled;
         let most = turn().map_or(free, |turn| turn.bytes.min(free));
-        let read = next(
-            stream,
-            outbox,
-            &mut vigil,
-            &mut buffer[filled..filled + most],
-        );
-        let read = match read.await {
+        if let Err(e) = something_has_come(stream, &mut vigil).await {
+            return Closed::Io(e);
+        }
+        let read = match stream.read(&mut buffer[filled..filled + most]).await {
             Ok(0) if filled > 0 || assembler.is_under_way() => return Closed::Truncated,
             Ok(0) => return Closed::Eof,
             Ok(n) => n,
@@ -181,9 +178,7 @@ async fn read_all(
                 }
             }
         }
-        if read < most {
-            outbox.uncork();
-        }
+        outbox.uncork();
         if let Some(turns) = &bounds.turns {
             turns.heard(read, heard);
         }
@@ -197,24 +192,6 @@ async fn read_all(
             turn::others().await;
         }
     }
-}
-
-/// Waits until something has come, and reads it.
-async fn next(
-    stream: &Stream,
-    outbox: &Outbox,
-    vigil: &mut Vigil,
-    bytes: &mut [u8],
-) -> io::Result<usize> {
-    if outbox.is_corked() {
-        match stream.try_read(bytes) {
-            // Nothing more has come: who sent it all waits for the answers.
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => outbox.uncork(),
-            outcome => return outcome,
-        }
-    }
-    something_has_come(stream, vigil).await?;
-    stream.read(bytes).await
 }
 
 /// Looks at a socket in vain, some microseconds, after which whoever else is ready may have the core.

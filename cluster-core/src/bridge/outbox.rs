@@ -225,14 +225,10 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    /// Until [`uncork`](Self::uncork) what is pushed waits until it is [`BATCH_BYTES`]: more is about to come.
+    /// Until [`uncork`](Self::uncork) what is pushed waits until it is [`BATCH_BYTES`]: more is about to come. Who corks waits
+    /// for nothing that only what is written can bring about.
     pub(crate) fn cork(&self) {
         self.state.lock().corked = true;
-    }
-
-    /// Whether what is pushed waits for more.
-    pub(crate) fn is_corked(&self) -> bool {
-        self.state.lock().corked
     }
 
     /// What waits may be written, and what comes at once.

@@ -62,16 +62,6 @@ impl Stream {
         }
     }
 
-    /// Reads what is there already; it would block where that is nothing.
-    pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.0.get_ref().read(bytes) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
     /// Writes what the socket takes at once.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
