@@ -4,10 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_core::endpoint::{Admitted, Connection, Sender, ServiceSocket, encode, read};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
 
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that one read brings in a short turn.
 const READ: usize = 16 * 1024;
 /// What a frame has besides.
@@ -101,55 +104,40 @@ async fn who_asks_one_thing_at_a_time_waits_for_little_of_what_another_asks_at_o
 
 #[actix_rt::test]
 async fn what_fills_a_read_to_the_last_byte_is_answered_all_the_same() {
+    answers_of(0).await;
+}
+
+/// Of more bytes than may wait for a client while it is heard.
+#[actix_rt::test]
+async fn large_answers_to_what_fills_a_read_all_come() {
+    answers_of(60_000).await;
+}
+
+/// Asks as much at once as one read brings, in a short turn, and is answered with so many bytes each time.
+async fn answers_of(bytes: usize) {
     const BATCH: u64 = 64;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("service.sock");
     let socket = ServiceSocket::bind(&path).unwrap();
     let between = Rc::default();
     let (_, (much, mut heard), (little, mut hears)) = tokio::join!(
-        serve(&socket, 1, 0, &between),
+        serve(&socket, 1, bytes, &between),
         connect(&path),
         connect(&path)
     );
     for round in 0..50 {
-        // So that turns are short.
+        let numbers = 1 + round * BATCH..=(round + 1) * BATCH;
+        let of_a_read = |number| of_bytes(number, READ / BATCH as usize);
+        let batch: Vec<_> = numbers.clone().map(of_a_read).collect();
+        // So that turns are short: what follows comes soon after.
         little.send(&(0_u64, [0_u8; 0].as_slice())).unwrap();
         assert_eq!(hears.recv().await, Some(0));
-        let numbers = 1 + round * BATCH..=(round + 1) * BATCH;
-        for number in numbers.clone() {
-            much.send(&of_bytes(number, READ / BATCH as usize)).unwrap();
+        for message in &batch {
+            much.send(message).unwrap();
         }
         for number in numbers {
-            assert_eq!(heard.recv().await, Some(number));
+            let next = timeout(PATIENCE, heard.recv()).await;
+            assert_eq!(next.expect("it is answered"), Some(number));
         }
     }
-}
-
-/// More than may wait for a client while it is heard.
-#[actix_rt::test]
-async fn large_answers_to_what_is_asked_at_once_all_come() {
-    const AT_ONCE: u64 = 5000;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("service.sock");
-    let socket = ServiceSocket::bind(&path).unwrap();
-    let between = Rc::default();
-    let (_, (much, mut heard), (little, mut hears)) = tokio::join!(
-        serve(&socket, 1, 4096, &between),
-        connect(&path),
-        connect(&path)
-    );
-    let asks_one_by_one = actix_rt::spawn(async move {
-        loop {
-            little.send(&(0_u64, [0_u8; 0].as_slice())).unwrap();
-            hears.recv().await.unwrap();
-        }
-    });
-    for number in 1..=AT_ONCE {
-        much.send(&(number, [0_u8; 0].as_slice())).unwrap();
-    }
-    for number in 1..=AT_ONCE {
-        let next = tokio::time::timeout(std::time::Duration::from_secs(60), heard.recv()).await;
-        assert_eq!(next.unwrap(), Some(number));
-    }
-    asks_one_by_one.abort();
 }
