@@ -175,18 +175,32 @@ impl Cast {
         kib.unwrap() * 1024
     }
 
-    /// Has the other process read, for so many windows.
-    pub(crate) fn begin_reading(&mut self, windows: usize) {
+    fn begin_reading(&mut self, windows: usize) {
         writeln!(self.behaves.orders, "{windows}").unwrap();
     }
 
     /// The p99 of each window, once all are read.
-    pub(crate) fn has_read(&mut self) -> Option<Vec<Duration>> {
+    fn has_read(&mut self) -> Option<Vec<Duration>> {
         match self.behaves.said.try_recv() {
             Ok(Said::Read(windows)) => Some(windows),
             Ok(Said::Ready) => panic!("a process was started"),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => panic!("the process that behaves well is gone"),
+        }
+    }
+
+    /// Has the other process read, for so many windows, and does something again and again meanwhile.
+    pub(crate) async fn read_while(
+        &mut self,
+        windows: usize,
+        mut again: impl AsyncFnMut(),
+    ) -> Vec<Duration> {
+        self.begin_reading(windows);
+        loop {
+            again().await;
+            if let Some(read) = self.has_read() {
+                return read;
+            }
         }
     }
 
