@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
-use super::turn::{self, Turns};
+use super::turn::{self, Singles, Turns};
 use super::vigil::Vigil;
 use crate::sys::stream::Stream;
 use crate::wire::codec::{CodecError, LIMIT};
@@ -130,7 +130,7 @@ async fn read_all(
     let mut buffer = vec![0; SMALL];
     let mut filled = 0;
     let mut assembler = Assembler::new(bounds.bytes);
-    let mut vigil = Vigil::default();
+    let (mut vigil, mut singles) = (Vigil::default(), Singles::default());
     loop {
         room().await;
         let turn = || bounds.turns.as_ref().map(|turns| turns.now());
@@ -148,7 +148,7 @@ async fn read_all(
         };
         filled += read;
         let (full, turn) = (filled == buffer.len(), turn());
-        let (mut start, mut heard, mut left) = (0, 0, turn);
+        let (mut start, mut heard, mut left, mut corked) = (0, 0, turn, false);
         loop {
             match frame::cut(&buffer[start..filled]) {
                 Err(e) => return Closed::Frame(e),
@@ -161,8 +161,9 @@ async fn read_all(
                             .as_mut()
                             .is_some_and(|left| !left.spend(piece.payload.len()))
                         {
-                            if turn.is_some_and(|turn| turn.corks) {
+                            if turn.is_some_and(|turn| turn.corks) && !corked {
                                 outbox.cork();
+                                corked = true;
                             }
                             turn::others().await;
                             left = turn;
@@ -178,9 +179,11 @@ async fn read_all(
                 }
             }
         }
-        outbox.uncork();
+        if corked {
+            outbox.uncork();
+        }
         if let Some(turns) = &bounds.turns {
-            turns.heard(read, heard);
+            turns.heard(&mut singles, read, heard);
         }
         buffer.copy_within(start..filled, 0);
         filled -= start;

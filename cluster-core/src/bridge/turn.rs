@@ -49,12 +49,16 @@ const SHORT: Turn = Turn {
 const RECENT: Duration = Duration::from_millis(1);
 /// What is asked by itself is no longer than this.
 const LITTLE: usize = 4096;
+/// So often in a row a peer asks by itself that asks one thing at a time; what is left of many things is often one.
+const IN_A_ROW: u32 = 4;
+/// No time at all.
+const NEVER: u64 = u64::MAX;
 
 /// The turns of all links of a service.
 #[derive(Debug)]
 pub(crate) struct Turns {
     begun: Instant,
-    /// When a peer last asked one thing by itself, in µs since then; at the end of time where none has.
+    /// When a peer last asked that asks one thing at a time, in µs since then.
     single_us: AtomicU64,
 }
 
@@ -62,33 +66,46 @@ impl Default for Turns {
     fn default() -> Self {
         Turns {
             begun: Instant::now(),
-            single_us: AtomicU64::new(u64::MAX),
+            single_us: AtomicU64::new(NEVER),
         }
     }
 }
 
 impl Turns {
     fn now_us(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(NEVER)
     }
 
     /// A peer has been read: so many bytes, in which so many frames were.
-    pub(super) fn heard(&self, bytes: usize, frames: usize) {
-        if frames == 1 && bytes <= LITTLE {
+    pub(super) fn heard(&self, singles: &mut Singles, bytes: usize, frames: usize) {
+        if frames != 1 || bytes > LITTLE {
+            singles.0 = 0;
+            return;
+        }
+        singles.0 = singles.0.saturating_add(1);
+        if singles.0 >= IN_A_ROW {
             self.single_us.store(self.now_us(), Ordering::Relaxed);
         }
     }
 
-    /// What is heard of one peer in a turn now.
+    /// What is heard of one peer in a turn now. The clock is looked at only where somebody has lately asked one thing at a time.
     pub(super) fn now(&self) -> Turn {
         let single_us = self.single_us.load(Ordering::Relaxed);
-        let since = self.now_us().checked_sub(single_us);
-        match since.map(Duration::from_micros) {
-            Some(since) if since < RECENT => SHORT,
-            _ => LONG,
+        if single_us == NEVER {
+            return LONG;
         }
+        let since = self.now_us().saturating_sub(single_us);
+        if Duration::from_micros(since) < RECENT {
+            return SHORT;
+        }
+        self.single_us.store(NEVER, Ordering::Relaxed);
+        LONG
     }
 }
+
+/// How often in a row a peer has asked one thing by itself.
+#[derive(Debug, Default)]
+pub(super) struct Singles(u32);
 
 /// Lets all others have their turn: resolves once the thread has looked at its sockets. That the task is woken for another reason
 /// before, as when an answer is to be written, does not shorten it.
@@ -139,12 +156,14 @@ mod tests {
     #[test]
     fn turns_are_short_while_somebody_asks_one_thing_at_a_time() {
         let turns = Turns::default();
+        let mut singles = Singles::default();
         assert_eq!(turns.now(), LONG);
-        turns.heard(100, 2);
-        turns.heard(LITTLE + 1, 1);
-        turns.heard(100, 0);
+        for (bytes, frames) in [(100, 2), (LITTLE + 1, 1), (100, 0)] {
+            (1..IN_A_ROW).for_each(|_| turns.heard(&mut singles, 100, 1));
+            turns.heard(&mut singles, bytes, frames);
+        }
         assert_eq!(turns.now(), LONG);
-        turns.heard(100, 1);
+        (0..IN_A_ROW).for_each(|_| turns.heard(&mut singles, 100, 1));
         assert_eq!(turns.now(), SHORT);
     }
 
