@@ -10,6 +10,7 @@
 //! A process that is to take the service over comes to the same socket, and is told apart by its handshake: what it is handed goes
 //! over a [`Transfer`].
 
+mod send_error;
 mod transfer;
 
 use std::io;
@@ -23,11 +24,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::warn;
 
+pub use send_error::SendError;
 pub use transfer::{Messages, Transfer};
 
 use crate::bridge::handshake::{self, HandshakeError, PATIENCE, pid_of};
 use crate::bridge::link::{self, Bounds, Closed};
-use crate::bridge::outbox::{Outbox, Refusal};
+use crate::bridge::outbox::Outbox;
 use crate::bridge::turn::Turns;
 use crate::id::{Generation, ProcessId, Role};
 use crate::protocol::{Hello, PROTOCOL, Welcome};
@@ -266,6 +268,11 @@ impl Connection {
         &self.build
     }
 
+    /// Whether the same build runs at both ends.
+    pub fn is_of_same_build(&self) -> bool {
+        self.build == crate::build::id()
+    }
+
     /// What sends to the other end.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
@@ -333,12 +340,19 @@ impl Sender {
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<(), SendError> {
-        self.0.push(HEADER, write).map_err(|refusal| match refusal {
-            Refusal::Backlogged => SendError::Backlogged,
-            Refusal::Unreachable | Refusal::Closed => SendError::Closed,
-            Refusal::TooLarge(bytes) => SendError::TooLarge(bytes),
-            Refusal::Codec(e) => SendError::Codec(e),
-        })
+        self.0.push(HEADER, write).map_err(SendError::from)
+    }
+
+    /// The same for a lone message that is to arrive soon: it is written at once, and not when the connection's task next runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_urgent(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<(), SendError> {
+        self.0.push_as(HEADER, true, write).map_err(SendError::from)
     }
 
     /// Has all that is sent from now on wait, until [`release`](Self::release): where it is not yet known whether it will be true.
@@ -384,24 +398,6 @@ impl std::fmt::Debug for Sender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sender")
     }
-}
-
-/// Why a message did not set out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The other end does not keep up: 8 MiB wait for it already.
-    #[error("the other end does not keep up")]
-    Backlogged,
-    /// The connection has ended.
-    #[error("the connection has ended")]
-    Closed,
-    /// The message is too large.
-    #[error("the message takes {0} bytes (allowed: up to 16777216)")]
-    TooLarge(usize),
-    /// The message cannot be written.
-    #[error("it cannot be encoded")]
-    Codec(#[source] CodecError),
 }
 
 /// Appends a message to a buffer, which is left as it was if the message cannot be written.

@@ -2,6 +2,7 @@
 //!
 //! Linux is the platform. Other Unixes take the fallbacks marked with `cfg`.
 
+mod board;
 mod clock;
 pub(crate) mod fd_passing;
 mod fetch;
@@ -27,6 +28,7 @@ mod usage;
 #[cfg(test)]
 mod rerun;
 
+pub use board::{Board, BoardReader, MOST_RECORD_BYTES, Records};
 pub use clock::{TICK_MS, lately};
 pub use fetch::{fetch, fetch_value};
 pub(crate) use heap::{ALLOCATOR, Heap, trim_memory};

@@ -165,6 +165,17 @@ impl Outbox {
         header: Header,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<(), Refusal> {
+        self.push_as(header, this_thread() != self.home, write)
+    }
+
+    /// The same; where it is urgent it is written at once, whatever the thread.
+    #[inline]
+    pub(crate) fn push_as(
+        &self,
+        header: Header,
+        urgent: bool,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<(), Refusal> {
         let mut state = self.state.lock();
         state.room_for(header.lane)?;
         match header.lane {
@@ -178,8 +189,8 @@ impl Outbox {
         // Also a full socket is tried again now and then: the link's task may be kept from it by whoever appends without a pause.
         let batch = !state.blocked && !state.corked && state.frames >= BATCH;
         let full = state.untried >= BATCH_BYTES || batch;
-        let foreign = !state.blocked && !state.corked && this_thread() != self.home;
-        if full || foreign {
+        let urgent = urgent && !state.blocked && !state.corked;
+        if full || urgent {
             let known = state.blocked;
             if self.write(&mut state).is_err() || (state.blocked && !known) {
                 drop(state);

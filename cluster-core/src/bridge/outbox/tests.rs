@@ -64,3 +64,17 @@ async fn who_appends_without_a_pause_does_not_keep_a_peer_waiting_that_reads() {
     let left = outbox.waiting();
     assert!(left < waiting, "{left} of {waiting}");
 }
+
+#[tokio::test]
+async fn what_is_urgent_does_not_wait_for_the_task_of_the_link() {
+    use std::io::Read as _;
+    let (here, there) = tokio::net::UnixStream::pair().unwrap();
+    let outbox = Outbox::new();
+    outbox.open(Arc::new(Stream::new(here).unwrap()));
+    let mut there = there.into_std().unwrap();
+    let mut bytes = [0; 64];
+    outbox.push(EventHead::HEADER, |_| Ok(())).unwrap();
+    assert!(there.read(&mut bytes).is_err(), "the task writes it");
+    outbox.push_as(EventHead::HEADER, true, |_| Ok(())).unwrap();
+    assert_eq!(there.read(&mut bytes).unwrap(), 2 * HEADER);
+}
