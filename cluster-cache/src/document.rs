@@ -4,8 +4,10 @@
 //! Document (any thread) ─▶ visible tree ◀─ replica ◀═ connection, one a process and document ═ cache manager ─▶ file
 //! ```
 //!
-//! A read is a look-up in the process's own tree. A write is made there at once, and set out to the manager, which puts the changes of all
-//! processes in one order and tells all of them.
+//! A read is a look-up in the process's own tree, after a glance at the board: shared memory on which the manager publishes each change before
+//! it tells anybody, so that a read waits for no wake-up. The connection brings the same changes again, and those that the board does not hold.
+//! A write is made in the tree at once, and set out to the manager, which puts the changes of all processes in one order and tells all of
+//! them.
 //!
 //! **Conflicts.** What holds is the order of the manager; in it the last change of a path wins. A change of a path is one of all that is
 //! below it: what was there is gone, and its time with it. A change below a path leaves what is beside it. One that does not fit any more when
@@ -16,6 +18,7 @@
 //! follows one that died has its file, and asks for the document of the process that knows most, among those that come within half a second.
 //! What neither knows is lost, unless it is of a process that has not seen it come back: only [`Document::flush`] says that a change is kept.
 
+mod board;
 mod deadlines;
 mod error;
 mod handle;

@@ -7,7 +7,7 @@ use super::limits::MOST_NESTING;
 use super::origins::Origins;
 use super::path::Path;
 use super::tree::{self, Misfit, Tree, Undo};
-use crate::protocol::{Sequenced, Version, Whole};
+use crate::protocol::{DocumentTold, Sequenced, Version, Whole};
 use crate::table::Millis;
 use crate::value;
 
@@ -46,8 +46,29 @@ pub(crate) enum Done {
     },
 }
 
+impl Made {
+    /// A change as it was told.
+    pub(crate) fn read(told: &DocumentTold<'_>) -> Result<Self, Unreadable> {
+        let DocumentTold::Changed {
+            sequence,
+            origin,
+            number,
+            ref change,
+        } = *told
+        else {
+            return Err(Unreadable);
+        };
+        Ok(Made {
+            sequence,
+            origin,
+            number,
+            done: Done::read(change)?,
+        })
+    }
+}
+
 impl Done {
-    pub(crate) fn read(sequenced: &Sequenced<'_>) -> Result<Self, Unreadable> {
+    fn read(sequenced: &Sequenced<'_>) -> Result<Self, Unreadable> {
         Ok(match *sequenced {
             Sequenced::Nothing => Done::Nothing,
             Sequenced::Set {
@@ -72,11 +93,18 @@ impl Done {
         }
     }
 
-    /// Makes it in a tree.
-    pub(crate) fn apply(&self, tree: &mut Tree) -> Result<Option<Undo>, Misfit> {
+    pub(crate) fn into_path(self) -> Option<Path> {
+        match self {
+            Done::Nothing => None,
+            Done::Set { path, .. } | Done::Delete { path } => Some(path),
+        }
+    }
+
+    /// Makes it in a tree, which the value moves to.
+    pub(crate) fn apply(&mut self, tree: &mut Tree) -> Result<Option<Undo>, Misfit> {
         match self {
             Done::Nothing => Ok(None),
-            Done::Set { path, value, .. } => tree.set(path, value.clone()).map(Some),
+            Done::Set { path, value, .. } => tree.set(path, std::mem::take(value)).map(Some),
             Done::Delete { path } => Ok(tree.delete(path)),
         }
     }

@@ -11,10 +11,11 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use cluster_core::Closed;
 use cluster_core::endpoint::{Connection, Sender};
+use cluster_core::sys::BoardReader;
 use tracing::{debug, info, warn};
 
 use super::known::forget;
-use super::ledger::{Done, Ledger, Made, Unreadable};
+use super::ledger::{Ledger, Made, Unreadable};
 use super::replica::{Replica, Torn};
 use super::shared::{Inner, Outcome, Over, Shared, send};
 use super::tree::Tree;
@@ -53,7 +54,7 @@ impl Drop for Stay {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
         inner.at_home = false;
-        inner.disconnect();
+        self.0.disconnect(&mut inner);
     }
 }
 
@@ -77,7 +78,7 @@ async fn reconnect(shared: &Arc<Shared>) {
                     pause = FIRST_PAUSE;
                     info!(document = shared.name, reason = %closed, "the connection of a document to its cache manager is gone");
                 }
-                inner.disconnect();
+                shared.disconnect(&mut inner);
             }
             Err(e) => {
                 debug!(document = shared.name, error = %e, "no connection of a document to its cache manager yet");
@@ -95,6 +96,7 @@ enum Heard {
     Answer(u64, Answered),
     Offer,
     Destroyed,
+    Board { descriptor: u32, key: u64 },
 }
 
 enum Answered {
@@ -102,17 +104,32 @@ enum Answered {
     Outcome(Outcome),
 }
 
+/// Who keeps the document at the other end, and how it was asked to let this process join.
+struct Manager {
+    sender: Sender,
+    pid: u32,
+    is_of_same_build: bool,
+    /// The number of that question.
+    joining: u64,
+}
+
 async fn run(shared: &Arc<Shared>, connection: Connection) -> Closed {
     let sender = connection.sender();
     let Some(joining) = join(shared, &sender) else {
         return Closed::Here;
+    };
+    let manager = Manager {
+        sender: sender.clone(),
+        pid: connection.pid(),
+        is_of_same_build: connection.is_of_same_build(),
+        joining,
     };
     let heard = RefCell::new(Vec::new());
     let receive = |bytes: &[u8]| hear(bytes, &mut heard.borrow_mut());
     // In the same task, after the connection: what one read has brought is taken at once, and together.
     let take = poll_fn(|_| {
         let come = std::mem::take(&mut *heard.borrow_mut());
-        match come.is_empty() || take_all(shared, &sender, joining, come).is_ok() {
+        match come.is_empty() || take_all(shared, &manager, come).is_ok() {
             true => Poll::Pending,
             false => Poll::Ready(Closed::Here),
         }
@@ -165,18 +182,9 @@ fn hear(bytes: &[u8], heard: &mut Vec<Heard>) -> Result<(), Closed> {
                 let (tree, ledger) = Ledger::read(&whole).map_err(unreadable)?;
                 Heard::State(tree, Box::new(ledger))
             }
-            DocumentTold::Changed {
-                sequence,
-                origin,
-                number,
-                change,
-            } => Heard::Changed(Made {
-                sequence,
-                origin,
-                number,
-                done: Done::read(&change).map_err(unreadable)?,
-            }),
+            DocumentTold::Changed { .. } => Heard::Changed(Made::read(&told).map_err(unreadable)?),
             DocumentTold::Destroyed => Heard::Destroyed,
+            DocumentTold::Board { descriptor, key } => Heard::Board { descriptor, key },
         },
         Told::Moved { .. } => return Err(Closed::Here),
         Told::Changed { .. } => return Ok(()),
@@ -188,12 +196,8 @@ fn hear(bytes: &[u8], heard: &mut Vec<Heard>) -> Result<(), Closed> {
 struct Broken;
 
 /// Takes what has come, in its order.
-fn take_all(
-    shared: &Arc<Shared>,
-    sender: &Sender,
-    joining: u64,
-    come: Vec<Heard>,
-) -> Result<(), Broken> {
+fn take_all(shared: &Arc<Shared>, manager: &Manager, come: Vec<Heard>) -> Result<(), Broken> {
+    let joining = manager.joining;
     let mut inner = shared.lock();
     let mut come = come.into_iter().peekable();
     while let Some(heard) = come.next() {
@@ -215,7 +219,7 @@ fn take_all(
                             document = shared.name,
                             "changes of a document were missed: all of it is asked for"
                         );
-                        inner.replica.is_at(Version::default());
+                        shared.begin_anew(&mut inner);
                         return Err(Broken);
                     }
                 }
@@ -232,6 +236,10 @@ fn take_all(
                 inner.refused = None;
                 inner.sent = 0;
                 shared.send_changes(&mut inner);
+                if manager.is_of_same_build {
+                    // Where it does not set out, all comes by the connection.
+                    let _ = send(&manager.sender, 0, DocumentOp::Board);
+                }
                 shared.turned.notify_waiters();
             }
             Heard::Answer(number, Answered::Outcome(Outcome::Refused(refusal)))
@@ -255,7 +263,15 @@ fn take_all(
                     },
                 );
             }
-            Heard::Offer => offer(shared, &mut inner, sender)?,
+            Heard::Offer => offer(shared, &mut inner, &manager.sender)?,
+            Heard::Board { descriptor, key } => {
+                match BoardReader::open(manager.pid, descriptor, key) {
+                    Ok(board) => shared.put_up(&inner, board),
+                    Err(e) => {
+                        debug!(document = shared.name, error = %e, "the board of a document cannot be read: its changes come by the connection alone");
+                    }
+                }
+            }
             Heard::Destroyed => {
                 drop(inner);
                 shared.end(Over::Destroyed);

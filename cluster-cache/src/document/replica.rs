@@ -17,6 +17,10 @@ use crate::protocol::Version;
 /// What each change takes besides its path and value.
 const PLACE: usize = 128;
 
+/// With more changes of its own on their way a replica is at work with them: each change of another process, taken by itself, would have all of
+/// them undone and made again.
+const MOST_REWOUND: usize = 16;
+
 /// A change of this process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change {
@@ -100,6 +104,11 @@ impl Replica {
         self.ledger.version
     }
 
+    /// Many changes of this process are on their way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.pending.len() > MOST_REWOUND
+    }
+
     /// What is here is what a manager has at this version.
     pub(crate) fn is_at(&mut self, version: Version) {
         self.ledger.version = version;
@@ -166,15 +175,20 @@ impl Replica {
             && !self.pending.iter().any(timed)
     }
 
-    /// Takes changes as they were made, in their order; gives back where the tree may have changed.
+    /// Takes changes as they were made, in their order; gives back where the tree may have changed. Those that are known already have come by
+    /// another way.
     pub(crate) fn confirm(
         &mut self,
         tree: &mut Tree,
         all: impl IntoIterator<Item = Made>,
     ) -> Result<Vec<Path>, Torn> {
         let (mut changed, mut unwound, mut torn) = (Vec::new(), false, false);
-        for made in all {
-            if made.sequence != self.ledger.version.sequence + 1 {
+        for mut made in all {
+            let known = self.ledger.version.sequence;
+            if made.sequence <= known {
+                continue;
+            }
+            if made.sequence != known + 1 {
                 torn = true;
                 break;
             }
@@ -201,7 +215,7 @@ impl Replica {
                 break;
             }
             self.ledger.note(&made);
-            changed.extend(made.done.path().cloned());
+            changed.extend(made.done.into_path());
         }
         if unwound {
             self.rewind(tree);

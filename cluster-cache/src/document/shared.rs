@@ -2,19 +2,24 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster_core::endpoint::{SendError, Sender};
+use cluster_core::sys::BoardReader;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::board;
 use super::error::DocumentError;
 use super::path::{Keys, Path};
 use super::replica::{Change, Replica, Unwritten, What};
 use super::tree::Tree;
-use crate::protocol::{Ask, Changing, DocumentOp, Op, Refusal};
+use crate::protocol::{Ask, Changing, DocumentOp, Op, Refusal, Version};
 use crate::value;
+
+/// Changes that follow each other faster are written together.
+const BURST: Duration = Duration::from_micros(100);
 
 /// Why a document is of no use any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,15 @@ impl From<Over> for DocumentError {
 struct Shown {
     tree: Tree,
     over: Option<Over>,
+    /// Where changes stand before they come by the connection, for as long as this process has joined.
+    board: Option<BoardReader>,
+}
+
+impl Shown {
+    #[inline]
+    fn has_news(&self) -> bool {
+        self.board.as_ref().is_some_and(BoardReader::has_news)
+    }
 }
 
 /// What became of a question.
@@ -56,6 +70,8 @@ pub(super) struct Inner {
     pub(super) refused: Option<Refusal>,
     /// The last change that has set out on this connection.
     pub(super) sent: u64,
+    /// When this process made its last change.
+    written: Option<Instant>,
     questions: HashMap<u64, oneshot::Sender<Outcome>>,
     last_question: u64,
     /// A thread sees to the connection.
@@ -111,6 +127,7 @@ impl Shared {
                 joined: false,
                 refused: None,
                 sent: 0,
+                written: None,
                 questions: HashMap::new(),
                 last_question: 0,
                 at_home: false,
@@ -134,7 +151,12 @@ impl Shared {
         read: impl FnOnce(Option<&Value>) -> T,
     ) -> Result<T, DocumentError> {
         let keys = Keys::of(path).map_err(|fault| DocumentError::path(path, fault))?;
-        let shown = self.shown.read();
+        let mut shown = self.shown.read();
+        if shown.has_news() {
+            drop(shown);
+            self.look();
+            shown = self.shown.read();
+        }
         if let Some(over) = shown.over {
             return Err(over.into());
         }
@@ -157,8 +179,8 @@ impl Shared {
                 return;
             }
             *shown = Shown {
-                tree: Tree::default(),
                 over: Some(why),
+                ..Shown::default()
             };
             inner.watches.clear();
             inner.questions.clear();
@@ -184,13 +206,20 @@ impl Shared {
                 Err(Unwritten::Misfit(fault)) => return Err(DocumentError::misfit(path, fault)),
             }
         }
-        self.send_changes(&mut inner);
+        let now = Instant::now();
+        let last = inner.written.replace(now);
+        let is_lone = last.is_none_or(|last| now - last > BURST);
+        self.send_changes_as(&mut inner, is_lone);
         inner.wake_watches(&[at]);
         Ok(true)
     }
 
     /// Sends the changes that have not set out on this connection; in order, as it is locked meanwhile.
     pub(super) fn send_changes(&self, inner: &mut Inner) {
+        self.send_changes_as(inner, false);
+    }
+
+    fn send_changes_as(&self, inner: &mut Inner, is_urgent: bool) {
         let Inner {
             replica,
             sender: Some(sender),
@@ -202,7 +231,7 @@ impl Shared {
             return;
         };
         for (number, change) in replica.pending_after(*sent) {
-            match send_change(sender, number, change) {
+            match send_change(sender, number, change, is_urgent) {
                 Ok(()) => *sent = number,
                 Err(SendError::Backlogged) => {
                     self.crowded.notify_one();
@@ -223,6 +252,51 @@ impl Shared {
         change(&mut inner.replica, &mut self.shown.write().tree)
     }
 
+    /// Takes what is on the board before somebody reads, who waits for nobody that is at work with the document.
+    #[cold]
+    fn look(&self) {
+        if let Some(mut inner) = self.inner.try_lock()
+            && !inner.replica.is_at_work()
+        {
+            self.take_news(&mut inner);
+        }
+    }
+
+    /// Takes what is on the board, as far as it goes on from what is known; the rest comes by the connection.
+    fn take_news(&self, inner: &mut Inner) {
+        let news = match &self.shown.read().board {
+            Some(board) => board::read(board.take().iter(), inner.replica.version()),
+            None => return,
+        };
+        let confirm = |replica: &mut Replica, tree: &mut Tree| replica.confirm(tree, news);
+        // One that does not fit comes by the connection, too, and is seen to there.
+        if let Ok(changed) = self.change_tree(inner, confirm) {
+            inner.wake_watches(&changed);
+        }
+    }
+
+    /// From now on changes stand on this board before they come by the connection: nothing where that is gone meanwhile.
+    pub(super) fn put_up(&self, inner: &Inner, board: BoardReader) {
+        if inner.joined {
+            self.shown.write().board = Some(board);
+        }
+    }
+
+    /// All of the document is to be asked for.
+    pub(super) fn begin_anew(&self, inner: &mut Inner) {
+        self.shown.write().board = None;
+        inner.replica.is_at(Version::default());
+    }
+
+    /// The connection is gone, and the board with it, after a last look: what stands there a manager has made.
+    pub(super) fn disconnect(&self, inner: &mut Inner) {
+        self.take_news(inner);
+        self.shown.write().board = None;
+        inner.sender = None;
+        inner.joined = false;
+        inner.questions.clear();
+    }
+
     /// Tells who watches a path below or above one of these, for as long as the receiver is there.
     pub(super) fn watch(&self, path: Path) -> Result<watch::Receiver<()>, DocumentError> {
         let mut inner = self.lock();
@@ -236,7 +310,12 @@ impl Shared {
     }
 }
 
-fn send_change(sender: &Sender, number: u64, change: &Change) -> Result<(), SendError> {
+fn send_change(
+    sender: &Sender,
+    number: u64,
+    change: &Change,
+    is_urgent: bool,
+) -> Result<(), SendError> {
     let path = change.path.to_string();
     let bytes;
     let change = match &change.what {
@@ -250,15 +329,24 @@ fn send_change(sender: &Sender, number: u64, change: &Change) -> Result<(), Send
         }
         What::Delete => Changing::Delete { path: &path },
     };
-    send(sender, 0, DocumentOp::Change { number, change })
+    let op = DocumentOp::Change { number, change };
+    let ask = ask(0, op);
+    match is_urgent {
+        true => sender.send_urgent(|out| ask.write(out)),
+        false => sender.send_written(|out| ask.write(out)),
+    }
 }
 
-pub(super) fn send(sender: &Sender, number: u64, op: DocumentOp<'_>) -> Result<(), SendError> {
-    let ask = Ask {
+fn ask(number: u64, op: DocumentOp<'_>) -> Ask<'_> {
+    Ask {
         number,
         space: 0,
         op: Op::Document(op),
-    };
+    }
+}
+
+pub(super) fn send(sender: &Sender, number: u64, op: DocumentOp<'_>) -> Result<(), SendError> {
+    let ask = ask(number, op);
     sender.send_written(|out| ask.write(out))
 }
 
@@ -287,13 +375,6 @@ impl Inner {
         if let Some(asker) = self.questions.remove(&number) {
             let _ = asker.send(outcome);
         }
-    }
-
-    /// The connection is gone, and with it what was asked on it.
-    pub(super) fn disconnect(&mut self) {
-        self.sender = None;
-        self.joined = false;
-        self.questions.clear();
     }
 
     pub(super) fn wake_watches(&self, changed: &[Path]) {

@@ -4,6 +4,7 @@
 //! the file does not is taken from it. Files are read and written on threads that may block.
 
 mod actor;
+mod board;
 mod document;
 mod file;
 
@@ -145,6 +146,11 @@ impl Documents {
                 links.answer(asker.link, asker.number, answer);
             }
             DocumentOp::Destroy => self.destroy(links, manager, asker, &key),
+            DocumentOp::Board => {
+                if let Some(place) = document.board.place() {
+                    links.tell(asker.link, &place);
+                }
+            }
             DocumentOp::Join { .. } | DocumentOp::Offer(_) => {}
         }
         Ok(())

@@ -9,6 +9,8 @@
 //!          ◀──────────── Document       the answer: it has joined, at this version
 //! Change ─────────────▶                its own changes, numbered; sent again after a break
 //!          ◀──────────── Changed        every change in the one order, also its own
+//! Board ──────────────▶                of a manager of the same build alone
+//!          ◀──────────── Board          where the changes stand before they are told, too
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,8 @@ pub(crate) enum DocumentOp<'a> {
     Flush,
     /// The file is to be removed; there is no such document any more.
     Destroy,
+    /// To be told where the board is; nothing comes where there is none.
+    Board,
 }
 
 /// A change that a replica wants.
@@ -95,6 +99,12 @@ pub(crate) enum DocumentTold<'a> {
     },
     /// There is no such document any more.
     Destroyed,
+    /// The changes to come are published on this board, each as the bytes of what is told, before they are told.
+    Board {
+        /// Its number in the manager's process.
+        descriptor: u32,
+        key: u64,
+    },
 }
 
 impl DocumentTold<'_> {
@@ -224,6 +234,7 @@ mod tests {
         golden(DocumentOp::Sync, &[3]);
         golden(DocumentOp::Flush, &[4]);
         golden(DocumentOp::Destroy, &[5]);
+        golden(DocumentOp::Board, &[6]);
 
         golden_told(DocumentTold::Offer, &[0]);
         let state = DocumentTold::State(whole());
@@ -244,6 +255,9 @@ mod tests {
         let delete = Sequenced::Delete { path: "p" };
         golden_told(changed(delete), &[2, 6, 3, 4, 2, 1, b'p']);
         golden_told(DocumentTold::Destroyed, &[3]);
+        let (descriptor, key) = (7, 8);
+        let board = DocumentTold::Board { descriptor, key };
+        golden_told(board, &[4, 7, 8]);
     }
 
     #[test]

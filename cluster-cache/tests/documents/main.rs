@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod api;
+mod board;
 mod duty;
 mod handover;
 mod hostile;

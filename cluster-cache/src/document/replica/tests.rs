@@ -1,13 +1,20 @@
-//! Replicas, a manager and what is on its way between them, in any order of events: links break, managers die.
+//! Replicas, a manager, its board and what is on its way between them, in any order of events: links break, managers die, and replicas look at
+//! the board or do not.
 
 use std::collections::VecDeque;
 
+use cluster_core::sys::{Board, BoardReader, MOST_RECORD_BYTES};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::document::board;
 use crate::document::keeper::Keeper;
+use crate::document::ledger::Done;
 use crate::document::tree::tests::{paths, values};
+use crate::protocol::{DocumentTold, Sequenced, Told};
+use crate::table::Millis;
+use crate::value;
 
 const REPLICAS: usize = 3;
 
@@ -19,9 +26,13 @@ enum Event {
     Hear(usize, usize),
     /// A replica takes this many changes at once.
     Take(usize, usize),
+    /// A replica looks at the board.
+    Look(usize),
+    /// More than the board holds, and nothing that is a change.
+    Flood,
     Cut(usize),
-    /// The manager dies; what is in its file may be old.
-    Kill,
+    /// The manager dies; what is in its file may be old. Those of these bits have had no last look.
+    Kill(usize),
     WriteFile,
     Expire,
 }
@@ -37,8 +48,10 @@ fn events() -> impl Strategy<Value = Event> {
         8 => (replica.clone(), change).prop_map(|(replica, change)| Event::Write(replica, change)),
         6 => (replica.clone(), 1usize..4).prop_map(|(replica, n)| Event::Hear(replica, n)),
         6 => (replica.clone(), 1usize..6).prop_map(|(replica, n)| Event::Take(replica, n)),
+        6 => replica.clone().prop_map(Event::Look),
+        1 => Just(Event::Flood),
         1 => replica.prop_map(Event::Cut),
-        1 => Just(Event::Kill),
+        1 => (0usize..1 << REPLICAS).prop_map(Event::Kill),
         1 => Just(Event::WriteFile),
         2 => Just(Event::Expire),
     ]
@@ -51,6 +64,41 @@ struct Process {
     sent: u64,
     to_manager: VecDeque<(u64, Change)>,
     from_manager: VecDeque<Made>,
+    board: BoardReader,
+}
+
+fn read_board(board: &Board) -> BoardReader {
+    BoardReader::open(std::process::id(), board.descriptor(), board.key()).unwrap()
+}
+
+/// As it is told, and as it stands on the board.
+fn record(made: &Made) -> Vec<u8> {
+    let path = made.done.path().map(ToString::to_string);
+    let path = path.as_deref().unwrap_or_default();
+    let bytes;
+    let change = match &made.done {
+        Done::Nothing => Sequenced::Nothing,
+        Done::Delete { .. } => Sequenced::Delete { path },
+        Done::Set {
+            value, deadline, ..
+        } => {
+            bytes = value::encode(value).unwrap();
+            Sequenced::Set {
+                path,
+                value: &bytes,
+                deadline: *deadline,
+            }
+        }
+    };
+    let told = Told::Document(DocumentTold::Changed {
+        sequence: made.sequence,
+        origin: made.origin,
+        number: made.number,
+        change,
+    });
+    let mut out = Vec::new();
+    told.write(&mut out).unwrap();
+    out
 }
 
 impl Process {
@@ -64,8 +112,14 @@ impl Process {
         }
     }
 
+    fn look(&mut self) {
+        let news = board::read(self.board.take().iter(), self.replica.version());
+        self.replica.confirm(&mut self.tree, news).unwrap();
+    }
+
     /// As on a new link.
-    fn join(&mut self, keeper: &Keeper) {
+    fn join(&mut self, keeper: &Keeper, board: &Board) {
+        self.board = read_board(board);
         self.to_manager.clear();
         self.from_manager.clear();
         if self.replica.version() != keeper.version() {
@@ -86,6 +140,7 @@ impl Process {
 struct World {
     now: Millis,
     keeper: Keeper,
+    board: Board,
     file: Keeper,
     processes: Vec<Process>,
     /// All changes in their order, as the naive model is to make them.
@@ -94,12 +149,11 @@ struct World {
     lengths: Vec<(Version, usize)>,
 }
 
-use crate::table::Millis;
-
 impl World {
     fn new() -> Self {
         let mut keeper = Keeper::default();
         keeper.begin(1);
+        let board = Board::create().unwrap();
         let processes = (1..=REPLICAS as u64).map(|origin| {
             let mut process = Process {
                 replica: Replica::new(origin),
@@ -107,8 +161,9 @@ impl World {
                 sent: 0,
                 to_manager: VecDeque::new(),
                 from_manager: VecDeque::new(),
+                board: read_board(&board),
             };
-            process.join(&keeper);
+            process.join(&keeper, &board);
             process
         });
         World {
@@ -117,12 +172,14 @@ impl World {
             file: keeper.clone(),
             lengths: vec![(keeper.version(), 0)],
             keeper,
+            board,
             order: Vec::new(),
         }
     }
 
     fn tell(&mut self, made: Option<Made>) {
         let Some(made) = made else { return };
+        self.board.publish(&record(&made));
         for process in &mut self.processes {
             process.from_manager.push_back(made.clone());
         }
@@ -160,12 +217,13 @@ impl World {
         let epoch = self.keeper.version().epoch + 1;
         best.begin(epoch);
         self.keeper = best;
+        self.board = Board::create().unwrap();
         self.lengths.push((self.keeper.version(), self.order.len()));
         for process in &mut self.processes {
             if process.replica.version() == version {
                 process.replica.is_at(self.keeper.version());
             }
-            process.join(&self.keeper);
+            process.join(&self.keeper, &self.board);
         }
     }
 
@@ -189,11 +247,25 @@ impl World {
             }
             Event::Hear(replica, most) => self.hear(replica, most),
             Event::Take(replica, most) => self.processes[replica].take(most),
-            Event::Cut(replica) => {
-                let keeper = &self.keeper;
-                self.processes[replica].join(keeper);
+            Event::Look(replica) => self.processes[replica].look(),
+            Event::Flood => {
+                for _ in 0..5 {
+                    self.board.publish(&[0; MOST_RECORD_BYTES]);
+                }
             }
-            Event::Kill => self.kill(),
+            Event::Cut(replica) => {
+                let process = &mut self.processes[replica];
+                process.look();
+                process.join(&self.keeper, &self.board);
+            }
+            Event::Kill(blind) => {
+                for (n, process) in self.processes.iter_mut().enumerate() {
+                    if blind & 1 << n == 0 {
+                        process.look();
+                    }
+                }
+                self.kill();
+            }
             Event::WriteFile => self.file = self.keeper.clone(),
             Event::Expire => {
                 self.now += 1;
@@ -231,7 +303,7 @@ proptest! {
         // The naive model: all changes in their order, each on the whole document.
         let mut model = Tree::default();
         for made in &world.order {
-            made.done.apply(&mut model).unwrap();
+            made.done.clone().apply(&mut model).unwrap();
         }
         prop_assert_eq!(world.keeper.root(), model.root());
         for (replica, process) in world.processes.iter().enumerate() {
@@ -311,15 +383,50 @@ fn what_waits_is_bounded() {
     }
 }
 
-#[test]
-fn a_gap_is_noticed() {
-    let (mut replica, mut tree) = (Replica::new(1), Tree::default());
-    let made = |sequence| Made {
+fn nothing(sequence: u64) -> Made {
+    Made {
         sequence,
         origin: 2,
         number: sequence,
-        done: crate::document::ledger::Done::Nothing,
+        done: Done::Nothing,
+    }
+}
+
+#[test]
+fn a_gap_is_noticed_and_what_is_known_is_passed_over() {
+    let (mut replica, mut tree) = (Replica::new(1), Tree::default());
+    let mut confirm = |all: &[u64]| {
+        let all = all.iter().map(|sequence| nothing(*sequence));
+        replica.confirm(&mut tree, all)
     };
-    assert_eq!(replica.confirm(&mut tree, [made(1), made(2)]), Ok(vec![]));
-    assert_eq!(replica.confirm(&mut tree, [made(4)]), Err(Torn));
+    assert_eq!(confirm(&[1, 2]), Ok(vec![]));
+    assert_eq!(confirm(&[1, 2, 3]), Ok(vec![]));
+    assert_eq!(confirm(&[5]), Err(Torn));
+    assert_eq!(replica.version().sequence, 3);
+}
+
+#[test]
+fn of_a_board_counts_what_goes_on_from_what_is_known() {
+    let records = |all: &[u64]| -> Vec<Vec<u8>> {
+        all.iter()
+            .map(|sequence| record(&nothing(*sequence)))
+            .collect()
+    };
+    let read = |records: &[Vec<u8>]| -> Vec<u64> {
+        let version = Version {
+            epoch: 1,
+            sequence: 2,
+        };
+        let news = board::read(records.iter().map(|record| &record[..]), version);
+        news.iter().map(|made| made.sequence).collect()
+    };
+    assert_eq!(read(&records(&[1, 2, 3, 4, 6])), [3, 4]);
+    assert!(read(&records(&[4, 5])).is_empty());
+    let mut torn = records(&[3, 4, 5]);
+    torn[1].pop();
+    assert_eq!(read(&torn), [3]);
+    let mut other = Vec::new();
+    let destroyed = Told::Document(DocumentTold::Destroyed);
+    destroyed.write(&mut other).unwrap();
+    assert!(read(&[other, torn.swap_remove(0)]).is_empty());
 }

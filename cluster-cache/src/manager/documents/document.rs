@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::info;
 
+use super::board::DocumentBoard;
 use super::file::DocumentFile;
 use crate::document::keeper::Keeper;
 use crate::document::ledger::{Done, Made};
@@ -57,6 +58,7 @@ pub(super) struct Document {
     /// Who waits for what is being written, and who for what is written next.
     pub(super) riding: Vec<Asker>,
     pub(super) flushes: Vec<Asker>,
+    pub(super) board: DocumentBoard,
 }
 
 impl Document {
@@ -72,6 +74,7 @@ impl Document {
             writing: false,
             riding: Vec::new(),
             flushes: Vec::new(),
+            board: DocumentBoard::default(),
         }
     }
 
@@ -166,6 +169,8 @@ impl Document {
             number: made.number,
             change,
         });
+        // Before anybody is told: who looks there sees it without being woken.
+        self.board.publish(&told);
         // Who wanted it has it already, and is told last.
         for own in [false, true] {
             let joined = self.replicas.iter().filter(|replica| replica.joined);
