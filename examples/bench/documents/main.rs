@@ -1,12 +1,16 @@
 //! What `bench documents` runs: the manager, processes that hold a document, and an echo of bare bytes.
 //!
-//! `bench-documents manager DIRECTORY` keeps documents, and `bench-documents echo SOCKET` answers bytes with the same, until SIGTERM.
-//! `bench-documents get ours|plain THREADS MS` reads what this process holds itself; `bench-documents spread DIRECTORY MS` sets a
-//! path now and then, and measures until three other processes see it, each a `bench-documents watch DIRECTORY`; `bench-documents
-//! trip SOCKET MS` measures a round trip as often. All print what they measured as JSON. It is no example to follow.
+//! `bench-documents manager DIRECTORY` keeps documents, with `aside` away from the core of who looks, and `bench-documents echo SOCKET` answers bytes with the same, until SIGTERM.
+//! `bench-documents get ours|plain THREADS MS` reads what this process holds itself; `bench-documents see DIRECTORY MS` sets a path now and
+//! then, and measures until a `get` in three other processes sees it, each a `bench-documents look DIRECTORY`; `bench-documents spread
+//! DIRECTORY MS` likewise until watches in three are told, each a `bench-documents watch DIRECTORY`; `bench-documents trip SOCKET MS`
+//! measures a round trip as often. All print what they measured as JSON. It is no example to follow.
 
+mod cores;
 mod echo;
 mod get;
+mod other;
+mod see;
 mod spread;
 
 use std::env;
@@ -74,15 +78,21 @@ fn millis(text: &str) -> Result<Duration> {
 async fn run(arguments: &[&str]) -> Result<()> {
     let figure = match arguments {
         ["manager", directory] => return serve(keep(directory)).await,
+        ["manager", directory, "aside"] => {
+            cores::spare_last()?;
+            return serve(keep(directory)).await;
+        }
         ["echo", socket] => return serve(echo::serve(socket)).await,
         ["watch", directory] => return spread::watch(directory).await,
+        ["look", directory] => return see::look(directory).await,
         ["get", kind, threads, ms] => get::run(kind, threads.parse()?, millis(ms)?)?,
+        ["see", directory, ms] => see::run(directory, millis(ms)?).await?,
         ["spread", directory, ms] => spread::run(directory, millis(ms)?).await?,
         ["trip", socket, ms] => echo::trips(socket, millis(ms)?).await?,
         _ => {
             return Err(Error::msg(
-                "usage: bench-documents manager DIRECTORY | echo SOCKET | watch DIRECTORY | get ours|plain THREADS MS \
-                 | spread DIRECTORY MS | trip SOCKET MS",
+                "usage: bench-documents manager DIRECTORY [aside] | echo SOCKET | look DIRECTORY | watch DIRECTORY \
+                 | get ours|plain THREADS MS | see DIRECTORY MS | spread DIRECTORY MS | trip SOCKET MS",
             ));
         }
     };

@@ -1,35 +1,16 @@
-//! How long a change takes until three other processes see it.
+//! How long a change takes until watches in three other processes are told.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cluster_web::{Error, Result};
 use futures_util::StreamExt;
-use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use crate::other::{OTHERS, Other, Stamp, clock};
 use crate::{IDLE, open, p50};
 
-/// Processes that are to see it.
-const OTHERS: usize = 3;
-
-/// What is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Stamp {
-    number: u64,
-    /// When, in ns of the clock that all processes share; at 0 they are to say what they have seen.
-    at: u64,
-}
-
-fn clock() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
-/// Sees changes, and says in the end how long each has taken.
+/// Is told of changes, and says in the end how long each has taken.
 pub(crate) async fn watch(directory: &str) -> Result<()> {
     let document = open(directory).await?;
     let mut stamps = document.watch("bench.stamp")?;
@@ -48,52 +29,14 @@ pub(crate) async fn watch(directory: &str) -> Result<()> {
     Err(Error::msg("the document was closed"))
 }
 
-/// A process that sees changes; gone when it is dropped.
-struct Other {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Other {
-    fn start(directory: &str) -> Result<Self> {
-        let program = std::env::current_exe()?;
-        let mut child = Command::new(program)
-            .args(["watch", directory])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let out = child.stdout.take();
-        let out = out.ok_or_else(|| Error::msg("a process has no output"))?;
-        let mut other = Other {
-            child,
-            lines: BufReader::new(out),
-        };
-        match other.line()?.as_str() {
-            "ready\n" => Ok(other),
-            said => Err(Error::msg(format!("a process said {said:?}"))),
-        }
-    }
-
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.lines.read_line(&mut line)?;
-        Ok(line)
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The median time until all others see a change, one now and then.
+/// The median time until all others are told of a change, one now and then.
 pub(crate) async fn run(directory: &str, length: Duration) -> Result<f64> {
     let document = open(directory).await?;
     document.delete("bench")?;
     document.sync().await?;
-    let others: Result<Vec<_>> = (0..OTHERS).map(|_| Other::start(directory)).collect();
+    let others: Result<Vec<_>> = (0..OTHERS)
+        .map(|_| Other::start("watch", directory))
+        .collect();
     let mut others = others?;
     let (begun, mut number) = (Instant::now(), 0);
     while begun.elapsed() < length {
@@ -118,7 +61,7 @@ pub(crate) async fn run(directory: &str, length: Duration) -> Result<f64> {
     // One that came together with the next one was not seen by itself.
     if (times.len() as u64) < number / 2 {
         return Err(Error::msg(format!(
-            "{} of {number} changes were seen",
+            "{} of {number} changes were told by themselves",
             times.len()
         )));
     }
