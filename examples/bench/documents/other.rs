@@ -5,18 +5,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use cluster_web::{Error, Result};
 use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Processes that are to see a change.
 pub(crate) const OTHERS: usize = 3;
-
-/// What is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Stamp {
-    pub(crate) number: u64,
-    /// When, in ns of the clock that all processes share; at 0 they are to say what they have seen.
-    pub(crate) at: u64,
-}
 
 pub(crate) fn clock() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);

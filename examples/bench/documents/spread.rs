@@ -5,10 +5,19 @@ use std::time::{Duration, Instant};
 
 use cluster_web::{Error, Result};
 use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::other::{OTHERS, Other, Stamp, clock};
+use crate::other::{OTHERS, Other, clock};
 use crate::{IDLE, open, p50};
+
+/// What is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Stamp {
+    number: u64,
+    /// When, in ns of the clock that all processes share; at 0 they are to say what they have seen.
+    at: u64,
+}
 
 /// Is told of changes, and says in the end how long each has taken.
 pub(crate) async fn watch(directory: &str) -> Result<()> {

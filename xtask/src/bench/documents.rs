@@ -77,7 +77,7 @@ pub(super) fn run(plan: &Plan) -> Result<Table, BenchError> {
         }
     }
     let note = format!(
-        "a document of 100 flags; a change every 5 ms; a get is tried by one process at a time, without a pause, from just before the change, on a core of its own, the others asleep; medians of {} rounds of {} s, in turn{}",
+        "a document of 100 flags; a change of a number every 5 ms; a get is tried by one process at a time, without a pause, from just before the change, on a core of its own, the others asleep; medians of {} rounds of {} s, in turn{}",
         plan.rounds,
         plan.length.as_secs(),
         super::busy(load)
