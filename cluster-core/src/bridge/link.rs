@@ -139,6 +139,7 @@ async fn read_all(
         if let Err(e) = something_has_come(stream, &mut vigil).await {
             return Closed::Io(e);
         }
+        outbox.share_core(vigil.shares_its_core());
         let read = match stream.read(&mut buffer[filled..filled + most]).await {
             Ok(0) if filled > 0 || assembler.is_under_way() => return Closed::Truncated,
             Ok(0) => return Closed::Eof,
@@ -217,9 +218,7 @@ async fn something_has_come(stream: &Stream, vigil: &mut Vigil) -> io::Result<()
                 // Who is to send the message may be waiting for this very core.
                 std::thread::yield_now();
                 looked = began.elapsed();
-                if looked - before > reach {
-                    vigil.was_disturbed();
-                }
+                vigil.offered(looked - before);
             }
         }
     }

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -19,8 +20,10 @@ use crate::sys::stream::Stream;
 use crate::wire::codec::{CodecError, LIMIT};
 use crate::wire::frame::{self, CHUNK, HEADER, Header, Lane};
 
-/// Frames that are gathered before they are written without waiting for the link's task.
+/// Frames that are gathered before they are written without waiting for the link's task: few, as the peer works on them meanwhile.
 const BATCH: u32 = 32;
+/// The same where the peer has no core to do so.
+const SHARED_BATCH: u32 = 64;
 /// Bytes gathered before they are written likewise.
 const BATCH_BYTES: usize = 32 * 1024;
 /// A segment is closed once it is this long: control may pass between segments.
@@ -86,6 +89,8 @@ struct State {
 /// The sending half of a link. It outlives a break: a new stream can be put under it.
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// Frames that are gathered.
+    batch: AtomicU32,
     wake: Notify,
     written: Notify,
     home: usize,
@@ -114,6 +119,7 @@ impl Outbox {
                 held: false,
                 corked: false,
             }),
+            batch: AtomicU32::new(BATCH),
             wake: Notify::new(),
             written: Notify::new(),
             home: this_thread(),
@@ -187,7 +193,8 @@ impl Outbox {
             return Ok(());
         }
         // Also a full socket is tried again now and then: the link's task may be kept from it by whoever appends without a pause.
-        let batch = !state.blocked && !state.corked && state.frames >= BATCH;
+        let batch =
+            !state.blocked && !state.corked && state.frames >= self.batch.load(Ordering::Relaxed);
         let full = state.untried >= BATCH_BYTES || batch;
         let urgent = urgent && !state.blocked && !state.corked;
         if full || urgent {
@@ -249,6 +256,12 @@ impl Outbox {
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// Says whether other processes want the core of this one.
+    pub(crate) fn share_core(&self, shared: bool) {
+        let batch = if shared { SHARED_BATCH } else { BATCH };
+        self.batch.store(batch, Ordering::Relaxed);
     }
 
     /// How many bytes wait on the data lane.

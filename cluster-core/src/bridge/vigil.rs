@@ -30,6 +30,11 @@ const WORTH: u32 = ALL / 8 * 7;
 /// The latest wait counts for one part in so many.
 const MEMORY: u32 = 16;
 
+/// Nobody else had the core where it was given back within this: the system looks for somebody, and finds none.
+const ALONE: Duration = Duration::from_micros(2);
+/// The share of offers of the core that somebody took from which on it is a shared one.
+const SHARED: u32 = ALL / 8;
+
 /// Waits that a link sleeps through after another process has had its core, at first and at most.
 const REST: (u32, u32) = (64, 1 << 14);
 
@@ -39,6 +44,8 @@ pub(super) struct Vigil {
     reach: Duration,
     /// The share of waits that ended within reach.
     quick: u32,
+    /// The share of the last offers of the core that another process took.
+    taken: u32,
     /// Waits yet to be slept through.
     rest: u32,
     /// As many it is the next time.
@@ -58,6 +65,7 @@ impl Vigil {
         Vigil {
             reach,
             quick: 0,
+            taken: 0,
             rest: 0,
             next_rest: REST.0,
             undisturbed: 0,
@@ -74,8 +82,22 @@ impl Vigil {
         self.quick >= WORTH && self.rest == 0
     }
 
+    /// While it stayed awake it has offered its core to others, and was given it back after so long.
+    pub(super) fn offered(&mut self, away: Duration) {
+        let latest = if away > ALONE { ALL } else { 0 };
+        self.taken = average(self.taken, latest);
+        if away > self.reach {
+            self.was_disturbed();
+        }
+    }
+
+    /// Others want the core: what this process gathers keeps nobody waiting who could run meanwhile.
+    pub(super) fn shares_its_core(&self) -> bool {
+        self.taken >= SHARED
+    }
+
     /// While it stayed awake another process had the core, for longer than the reach.
-    pub(super) fn was_disturbed(&mut self) {
+    fn was_disturbed(&mut self) {
         self.rest = self.next_rest;
         self.next_rest = (self.next_rest * 2).min(REST.1);
         self.undisturbed = 0;
@@ -84,7 +106,7 @@ impl Vigil {
     /// A message has come, so long after the wait for it began.
     pub(super) fn waited(&mut self, time: Duration) {
         let latest = if time <= self.reach { ALL } else { 0 };
-        self.quick = self.quick - self.quick / MEMORY + latest / MEMORY;
+        self.quick = average(self.quick, latest);
         if self.rest > 0 {
             self.rest -= 1;
             return;
@@ -96,6 +118,10 @@ impl Vigil {
             self.next_rest = (self.next_rest / 2).max(REST.0);
         }
     }
+}
+
+fn average(before: u32, latest: u32) -> u32 {
+    before - before / MEMORY + latest / MEMORY
 }
 
 #[cfg(test)]
@@ -134,7 +160,7 @@ mod tests {
             while !vigil.is_kept() {
                 vigil.waited(QUICK);
             }
-            vigil.was_disturbed();
+            vigil.offered(SLOW);
             let mut rest = 0;
             while !vigil.is_kept() {
                 vigil.waited(QUICK);
@@ -145,9 +171,25 @@ mod tests {
         assert_eq!(rests[..3], [64, 128, 256]);
         assert_eq!(rests[9], REST.1);
         (0..10 * REST.1).for_each(|_| vigil.waited(QUICK));
-        vigil.was_disturbed();
+        vigil.offered(SLOW);
         (0..REST.0).for_each(|_| vigil.waited(QUICK));
         assert!(vigil.is_kept(), "it is forgotten again");
+    }
+
+    #[test]
+    fn a_core_is_shared_that_others_take_now_and_then() {
+        let mut vigil = Vigil::new(REACHED);
+        let mut offers = |times: u32, away| {
+            (0..times).for_each(|_| vigil.offered(away));
+            vigil.shares_its_core()
+        };
+        assert!(!offers(100, ALONE));
+        assert!(!offers(1, QUICK), "once is nothing");
+        assert!(offers(2, QUICK));
+        assert!(!offers(100, ALONE));
+        let each_eighth = (0..100).map(|n| if n % 8 == 0 { QUICK } else { ALONE });
+        let shared: Vec<_> = each_eighth.map(|away| offers(1, away)).collect();
+        assert!(shared[90..].iter().any(|shared| *shared));
     }
 
     #[test]

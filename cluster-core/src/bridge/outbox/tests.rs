@@ -78,3 +78,20 @@ async fn what_is_urgent_does_not_wait_for_the_task_of_the_link() {
     outbox.push_as(EventHead::HEADER, true, |_| Ok(())).unwrap();
     assert_eq!(there.read(&mut bytes).unwrap(), 2 * HEADER);
 }
+
+#[tokio::test]
+async fn more_is_gathered_where_the_core_is_shared() {
+    let (here, there) = tokio::net::UnixStream::pair().unwrap();
+    let outbox = Outbox::new();
+    outbox.open(Arc::new(Stream::new(here).unwrap()));
+    for (shared, batch) in [(true, SHARED_BATCH), (false, BATCH)] {
+        outbox.share_core(shared);
+        let push = || outbox.push(EventHead::HEADER, |_| Ok(())).unwrap();
+        // The link's task, which there is none of here, has no turn meanwhile.
+        (1..batch).for_each(|_| push());
+        assert_eq!(outbox.waiting(), (batch as usize - 1) * HEADER);
+        push();
+        assert_eq!(outbox.waiting(), 0);
+    }
+    drop(there);
+}
