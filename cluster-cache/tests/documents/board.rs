@@ -53,14 +53,7 @@ struct Blocked {
 
 /// Another process sets a path, and the manager has put that in its order.
 async fn set(process: &mut Process, path: &str, value: Value) {
-    let path = path.to_owned();
-    process
-        .does(&Order::Set {
-            path,
-            value,
-            ttl_ms: None,
-        })
-        .await;
+    process.sets(path, value).await;
     process.does(&Order::Flush).await;
 }
 

@@ -28,36 +28,25 @@ async fn stop(process: &Process) {
     tokio::time::timeout(PATIENCE, stopped).await.unwrap();
 }
 
-async fn set(process: &mut Process, path: &str, value: Value) {
-    let path = path.to_owned();
-    process
-        .does(&Order::Set {
-            path,
-            value,
-            ttl_ms: None,
-        })
-        .await;
-}
-
 /// What a process has changed and no manager has confirmed is made when it comes back, after what the others have changed meanwhile; what was
 /// flushed is there; and all hold the same, to the byte.
 async fn comes_back_late(home: &Path, other_is_there: bool) {
     let server = Process::start(home, "serves").await;
     let mut late = Process::start(home, "").await;
     let mut other = Process::start(home, "").await;
-    set(&mut late, "flushed.late", json!({"n": [1, 2.5, "x"]})).await;
-    set(&mut other, "flushed.other", json!(1)).await;
+    late.sets("flushed.late", json!({"n": [1, 2.5, "x"]})).await;
+    other.sets("flushed.other", json!(1)).await;
     for process in [&mut late, &mut other] {
         process.does(&Order::Flush).await;
     }
     // What is changed from here on nobody confirms.
     stop(&server).await;
-    set(&mut late, "both", json!("late")).await;
-    set(&mut late, "list[2]", json!({"of": "late"})).await;
-    set(&mut other, "both", json!("other")).await;
-    set(&mut other, "list", json!([0])).await;
+    late.sets("both", json!("late")).await;
+    late.sets("list[2]", json!({"of": "late"})).await;
+    other.sets("both", json!("other")).await;
+    other.sets("list", json!([0])).await;
     for n in 0..100 {
-        set(&mut late, &format!("late.n{n}"), json!(n)).await;
+        late.sets(&format!("late.n{n}"), json!(n)).await;
     }
     stop(&late).await;
     if !other_is_there {
@@ -66,9 +55,9 @@ async fn comes_back_late(home: &Path, other_is_there: bool) {
     drop(server);
     let _server = Process::start(home, "serves").await;
     let mut fresh = Process::start(home, "").await;
-    set(&mut fresh, "fresh", json!(true)).await;
+    fresh.sets("fresh", json!(true)).await;
     if other_is_there {
-        set(&mut other, "after", json!(1)).await;
+        other.sets("after", json!(1)).await;
         other.does(&Order::Flush).await;
     }
     tokio::time::sleep(AWAY).await; // wait: the time passes in which a new manager asks what processes know
@@ -129,7 +118,7 @@ async fn a_damaged_file_is_set_aside_and_written_anew() {
     let home = tempfile::tempdir().unwrap();
     let server = Process::start(home.path(), "serves").await;
     let mut process = Process::start(home.path(), "").await;
-    set(&mut process, "a", json!({"b": [1, 2]})).await;
+    process.sets("a", json!({"b": [1, 2]})).await;
     process.does(&Order::Flush).await;
     let text = process.shows().await;
     drop(server);

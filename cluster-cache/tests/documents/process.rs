@@ -263,6 +263,17 @@ impl Process {
         assert!(matches!(self.next().await, Said::Done));
     }
 
+    pub(crate) async fn sets(&mut self, path: &str, value: Value) {
+        let path = path.to_owned();
+        let ttl_ms = None;
+        self.does(&Order::Set {
+            path,
+            value,
+            ttl_ms,
+        })
+        .await;
+    }
+
     pub(crate) async fn shows(&mut self) -> String {
         self.order(&Order::Show);
         match self.next().await {

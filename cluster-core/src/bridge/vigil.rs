@@ -8,7 +8,8 @@
 //!
 //! Nor does one whose core is wanted by a process that computes: that takes its whole slice of time, while the system lets a process that
 //! was asleep run at once. Each time that the core was away for longer than the reach, the link sleeps through so many waits, and
-//! through twice as many the next time.
+//! through twice as many the next time. Where the core is taken more briefly but often, others share it, and more is gathered before it is
+//! written.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
